@@ -32,7 +32,9 @@ def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into:
     for number, language in enumerate(languages):
         lines = list(dict.fromkeys((folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()))
         if len(lines) < draws * examples:
-            sys.exit(f"{language} has {len(lines)} lines; {draws} draws of {examples} need {draws * examples}.")
+            sys.exit(
+                f"error: {language} has {len(lines)} lines; {draws} samples of {examples} need {draws * examples}."
+            )
         order = np.random.default_rng([7919, number]).permutation(len(lines))
         for draw in range(draws):
             (into / str(draw)).mkdir(parents=True, exist_ok=True)

@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--wide", type=int, metavar="LAYERS", help="build: a random model of XLM-R's width instead")
-    parser.add_argument("--corpus", default="cldr", help="A corpus, such as a folder of NTREX files.")
+    parser.add_argument("--corpus", default="cldr", help="corpus, such as a folder of NTREX files")
     parser.add_argument("--languages", type=int, default=24)
     parser.add_argument("--examples", type=int, default=256)
     options = parser.parse_args()

@@ -79,7 +79,7 @@ class Server:
     busy: float = 0.0
 
     def serve(self, now: float, seconds: float) -> float:
-        """Return the time at which a request of `now` is served."""
+        """Return the time at which a request is served that arrives at the time `now` and takes `seconds`."""
         self.free = max(now, self.free) + seconds
         self.busy += seconds
         return self.free
@@ -99,7 +99,7 @@ class Build:
     active: set[int] = field(default_factory=set)
 
     def at(self, now: float, kind: str, worker: int, row: float = 0.0) -> None:
-        """Schedule an event."""
+        """Schedule an event of a worker at the time `now`."""
         heapq.heappush(self.events, (now, next(self.numbers), kind, worker, row))
 
     def ask(self, now: float, worker: int) -> None:
@@ -109,7 +109,7 @@ class Build:
             self.at(self.scheduler.serve(now, self.costs.task), "got", worker, row)
 
     def begin(self, now: float, worker: int) -> None:
-        """Let a worker without work begin the next row of its queue."""
+        """Let a worker that has no row begin the next row of its queue at the time `now`."""
         if worker not in self.active and self.queues[worker]:
             row = self.queues[worker].popleft()
             self.active.add(worker)

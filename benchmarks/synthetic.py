@@ -91,7 +91,7 @@ def _mixed(x: np.uint64) -> np.uint64:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _planes(key: np.uint64, word: int, out: np.ndarray) -> None:
-    """Fill `out` with random planes of a word, highest bits first."""
+    """Fill `out` with the random planes of the word with index `word`, highest bits first."""
     for plane in range(_PLANES):
         out[plane] = _mixed(key + np.uint64(word * _PLANES + plane + 1) * _GOLDEN)
 
@@ -220,7 +220,7 @@ def write_store(path: str | Path, count: int, size: int, seed: int = 0, first: i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", required=True, help="the store; existing rows stay")
+    parser.add_argument("--store", required=True, help="path of the store; rows that exist already are not changed")
     parser.add_argument("--languages", type=int, default=36, help="L (36)")
     parser.add_argument("--bits", type=int, default=85_054_464, help="P (85,054,464)")
     parser.add_argument("--seed", type=int, default=0)

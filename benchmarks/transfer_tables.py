@@ -89,7 +89,7 @@ def tasks(page: str) -> dict[str, Any]:
 
 
 def predictors(results: Path, page: str, task: str) -> str:
-    """Return the evaluation of a task, with a line for each predictor."""
+    """Return a Markdown table of the evaluation of a task, with a line for each predictor."""
     document = tasks(page).get(task)
     return evaluation_page(document["evaluation"]) if document else ""
 

@@ -207,7 +207,7 @@ def test_labels_that_are_no_languages_are_refused_or_skipped(
     for command in (evaluate, ("baseline", "file", table)):
         completed = xsns(*command)
         assert (completed.code, completed.out) == (1, "")
-        assert "do not name one language each: the average." in completed.err
+        assert "do not name exactly one language: the average." in completed.err
         completed = xsns(*command, "--skip-unknown")
         assert completed.code == 0, completed.err
         assert "labels that do not name exactly one language are left out: the average." in completed.err

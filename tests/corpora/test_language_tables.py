@@ -84,7 +84,7 @@ def test_rows_need_not_have_every_language(tmp_path: Path) -> None:
     assert corpus.sample("sw", 1, 0).counts.read == 1
 
 
-def test_a_column_for_each_language(tmp_path: Path) -> None:
+def test_a_table_may_have_a_column_for_each_language(tmp_path: Path) -> None:
     table = write_table(tmp_path / "wide.tsv", {"id": [1, 2], "sw": ["moja", "mbili"], "en": ["one", "two"]})
     corpus = open_corpus(str(table), text_column="{lang}")
     assert "en" in corpus.languages()

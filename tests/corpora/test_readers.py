@@ -162,7 +162,7 @@ def test_every_format_of_tables_gives_the_same_text(tmp_path: Path, name: str, w
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES)
-def test_tables_without_a_known_column(tmp_path: Path, name: str, write: Writer) -> None:
+def test_tables_without_a_known_column_are_refused(tmp_path: Path, name: str, write: Writer) -> None:
     path = tmp_path / name
     write(path, [{"id": "1", "body": "x"}])
     sentence = f"no column of {name} has a usual name for text (columns: id, body)."
@@ -229,7 +229,7 @@ def test_an_invalid_csv_is_refused(tmp_path: Path, rows: str) -> None:
     assert "header" in hint
 
 
-def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
+def test_a_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("text\ncafé\n".encode("latin-1"))
     sentence, hint = message(path)
@@ -261,7 +261,7 @@ def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
     assert message(path, "text")[0] == f"{name} has no columns, so it has no column 'text'."
 
 
-def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:
+def test_missing_damaged_and_irregular_files_are_refused(tmp_path: Path) -> None:
     assert "there is no file" in message(tmp_path / "none.txt")[0]
     compressed = gzip.compress(b"habari\n" * 1000)
     for name, data in {

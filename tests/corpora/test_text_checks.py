@@ -80,7 +80,7 @@ def test_correct_text_is_not_mojibake(text: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["['EU', 'rejects']", '["EU", "rejects"]', """['EU', "it's"]""", " ['EU'] "])
-def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str) -> None:
+def test_lists_of_words_that_are_written_as_text_are_read_as_words(tmp_path: Path, written: str) -> None:
     quoted = '"' + written.replace('"', '""') + '"'
     sample = read(tmp_path / "sw.csv", f"tokens,n\n{quoted},1\nplain text,2\n")
     words = parse_list(written.strip())
@@ -97,7 +97,7 @@ def test_lists_whose_members_cannot_be_told_apart(tmp_path: Path, written: str) 
     )
 
 
-def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
+def test_lists_of_labels_that_are_written_as_text_are_read(tmp_path: Path) -> None:
     path = tmp_path / "sw-train.csv"
     path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n\"['EU', 'y']\",\"['B-ORG' 'O']\"\n")
     with pytest.raises(
@@ -109,7 +109,7 @@ def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
     assert (example.text, example.label) == (("EU", "x"), ("B-ORG", "O"))
 
 
-def test_lists_as_text_in_a_column_of_text(tmp_path: Path) -> None:
+def test_lists_written_as_text_in_a_column_of_text_are_refused(tmp_path: Path) -> None:
     rows = [f"['word', '{number}']" for number in range(3)]
     path = tmp_path / "sw.jsonl"
     error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in [*rows, "text"]))
@@ -118,7 +118,7 @@ def test_lists_as_text_in_a_column_of_text(tmp_path: Path) -> None:
     assert len(read(path, "".join(json.dumps({"text": row}) + "\n" for row in texts))) == 5
 
 
-def test_lists_of_sentences(tmp_path: Path) -> None:
+def test_lists_of_sentences_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sw.jsonl"
     rows = [["The cat sat.", "A dog barked."], ["Is it so?", "It is “so.”", "yes"], ["one", "."]]
     error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in rows))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import wait_for
+from tests.support.processes import committed, wait_for
 from xsns_stream.store import open_store
 
 #: The tests compare with one complete build, which only one pytest worker should run.
@@ -49,10 +49,6 @@ def whole(
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     return store, out, err
-
-
-def committed(store: Path) -> int:
-    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
 
 
 def digests(store: Path) -> dict[Any, tuple[Any, ...]]:

@@ -29,13 +29,13 @@ def matrix(tmp_path: Path) -> Any:
 # --------------------------------------------------------------------------------------------- unit
 
 
-def test_fractions_that_are_called_percent(matrix: Any) -> None:
+def test_fractions_that_are_called_percent_are_refused(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="these are fractions, not percentages") as caught:
         matrix("source,sw,fi\nsw,0.9,0.5\nfi,0.4,1\n", unit="percent")
     assert "--unit fraction" in caught.value.hint
 
 
-def test_percent_that_is_called_fraction(matrix: Any) -> None:
+def test_percentages_that_are_called_fractions_are_refused(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="3 of 4 scores are not between 0 and 1"):
         matrix("source,sw,fi\nsw,90,50\nfi,40,1\n", unit="fraction")
 
@@ -56,7 +56,7 @@ def test_fractions_and_percent_in_one_file_are_refused(matrix: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("unit", [None, "percent"])
-def test_fractions_and_percent_cell_by_cell(matrix: Any, text: str, unit: str | None) -> None:
+def test_fractions_and_percentages_mixed_cell_by_cell_are_refused(matrix: Any, text: str, unit: str | None) -> None:
     text = f"source,target,score\n{text}"
     with pytest.raises(XsnsError, match=r"fractions and percentages are mixed: \d scores are 1 or less") as caught:
         matrix(text, layout="long", unit=unit)
@@ -132,11 +132,11 @@ def test_two_labels_of_one_language_are_refused(matrix: Any) -> None:
     assert "--rename" in caught.value.hint
 
 
-def test_empty_files_and_empty_cells(matrix: Any) -> None:
+def test_files_without_scores_are_refused(matrix: Any) -> None:
     for text in ("", "\n\n", "source,sw,fi\n"):
         with pytest.raises(XsnsError, match="is empty"):
             matrix(text)
-    with pytest.raises(XsnsError, match="the file has no scores"):
+    with pytest.raises(XsnsError, match="every cell of the file is empty"):
         matrix("source,sw,fi\nsw,,\nfi,,\n")
 
 
@@ -241,7 +241,7 @@ def test_code_that_is_also_a_name_is_ambiguous_among_names(matrix: Any) -> None:
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_numbers_as_spreadsheets_write_them(matrix: Any, separator: str) -> None:
+def test_numbers_are_read_as_spreadsheets_write_them(matrix: Any, separator: str) -> None:
     lines = [("", "sw", "en", "zh", "de"), ("fi", '"55,2"', "31.2%", "–", "40"), ("yo", "50", "29 %", '"33,1"', "-")]
     imported = matrix("\n".join(separator.join(line) for line in lines) + "\n")
     np.testing.assert_array_equal(imported.scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan]])
@@ -269,7 +269,7 @@ def test_percent_signs_imply_the_unit(matrix: Any) -> None:
         matrix("source,sw,fi\nen,31.2%,0.4\n")
 
 
-def test_text_of_other_encodings(tmp_path: Path) -> None:
+def test_text_in_utf16_is_read_and_other_encodings_are_refused(tmp_path: Path) -> None:
     path, text = tmp_path / "scores.csv", "source,sw\nEspañol,50\n"
     for encoding in ("utf-16", "utf-8-sig"):
         path.write_bytes(text.encode(encoding))

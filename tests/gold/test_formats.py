@@ -118,7 +118,7 @@ LANGRANK_TABLES = {
 }
 
 
-def test_langrank_raw_results_without_the_lines_of_the_best_three(tmp_path: Path) -> None:
+def test_langrank_raw_results_are_read_without_the_lines_of_the_best_three(tmp_path: Path) -> None:
     imported = import_scores(write(tmp_path, "LangRank Raw Data - POS Results.csv", LANGRANK_POS), "langrank")
     scores = imported.scores
     assert (scores.sources, scores.targets) == (("bua", "ku", "am"), ("pcm", "am"))
@@ -230,7 +230,7 @@ def test_several_files_are_runs_of_several_seeds(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="2 files and"):
             import_scores([one, two], "matrix", seeds=seeds)
     seeded = write(tmp_path, "long.csv", "source,target,seed,score\nsw,fi,1,50\n")
-    with pytest.raises(UsageError, match="the file contains seeds"):
+    with pytest.raises(UsageError, match="the file already contains seeds"):
         import_scores(seeded, "long", seeds=(42,))
 
 

@@ -282,7 +282,7 @@ def test_a_cluster_of_no_workers_is_refused() -> None:
         pass
 
 
-def test_a_scheduler_that_is_not_there() -> None:
+def test_a_missing_scheduler_is_an_error() -> None:
     from dask import config
 
     with (

@@ -223,7 +223,7 @@ def test_baselines_are_complete_after_all_workers_were_killed(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_client_that_is_interrupted_or_killed(
+def test_a_client_that_is_interrupted_or_killed_leaves_no_incomplete_baseline(
     how: signal.Signals, texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]
 ) -> None:
     """Incomplete baselines are not saved, and the same command then gives the files of an undisturbed run."""

@@ -20,7 +20,7 @@ import pytest
 import xsns_stream as xs
 from tests.support.cluster_faults import Fault
 from tests.support.clusters import ON_CLUSTER, kill_workers
-from tests.support.processes import children, interrupt_or_kill, start_in_session, wait_for
+from tests.support.processes import children, committed, interrupt_or_kill, start_in_session, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, RowCommitted
 from xsns_stream.store import SubNetworkStore, open_store
@@ -237,7 +237,7 @@ def test_nothing_of_dask_is_imported_without_workers(texts: Path, tiny_folder: P
     assert completed.stdout == "[]\n"
 
 
-def test_a_dry_run_for_workers(client: Any, build: Any, tmp_path: Path) -> None:
+def test_a_dry_run_for_workers_measures_nothing(client: Any, build: Any, tmp_path: Path) -> None:
     plan = build(client=client, dry_run=True)
     assert plan.workers == 2
     assert plan.seconds / 2 <= plan.seconds_on_workers < plan.seconds
@@ -355,10 +355,6 @@ def start_build(texts: Path, model: Path, store: Path, *options: str) -> subproc
     return start_in_session("build", "--corpus", texts, "--model", model, "--store", store, *sizes, *options)
 
 
-def committed(store: Path) -> int:
-    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
-
-
 def wait_until(ready: Callable[[], bool]) -> None:
     limit = time.monotonic() + LIMIT
     while not ready():
@@ -368,7 +364,7 @@ def wait_until(ready: Callable[[], bool]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_client_that_is_interrupted_or_killed(
+def test_a_build_continues_after_its_client_was_interrupted_or_killed(
     how: signal.Signals, build: Any, alone: SubNetworkStore, texts: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "x.zarr"
@@ -428,7 +424,7 @@ def test_a_scheduler_without_the_package_is_refused(build: Any, tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_ends(
+def test_a_build_fails_if_its_scheduler_ends(
     own_scheduler: Any, build: Any, alone: SubNetworkStore, monkeypatch: Any, tmp_path: Path
 ) -> None:
     from xsns_stream.pipeline import cluster

@@ -146,7 +146,9 @@ def test_settings_and_options_are_not_mixed(make: Any, loaded: LoadedModel, tmp_
 # ------------------------------------------------------------------------------------------------- fisher
 
 
-def test_the_fisher_information_of_a_loader(loaded: LoadedModel, in_memory: dict[str, list[str]]) -> None:
+def test_the_fisher_information_of_a_loader_equals_that_of_its_batches(
+    loaded: LoadedModel, in_memory: dict[str, list[str]]
+) -> None:
     from torch.utils.data import DataLoader
     from transformers import DataCollatorForLanguageModeling
 

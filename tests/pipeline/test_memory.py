@@ -84,7 +84,7 @@ def test_a_pass_that_failed_midway_does_not_count(
     assert [event.count for event in events if isinstance(event, ExamplesDone)] == [2, 4, *range(1, 17)]
 
 
-def test_a_single_example_that_does_not_fit(
+def test_a_single_example_that_does_not_fit_fails_its_language(
     make: Callable[..., Any], run: Callable[..., Any], loaded: LoadedModel
 ) -> None:
     with no_more_than(loaded.model, 0) as sizes:

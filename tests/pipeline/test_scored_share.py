@@ -111,7 +111,7 @@ def test_all_positions_given_or_not_is_one_setting(
     assert open_store(path).record("sw") == ours, "the row is not measured again"
 
 
-def test_an_encoder_decoder(encoder_decoder: Path, texts: Path, path: Path) -> None:
+def test_an_encoder_decoder_scores_a_share_of_its_positions(encoder_decoder: Path, texts: Path, path: Path) -> None:
     options = OPTIONS | {"mask_rate": 0.5}
     store = xs.build(texts, encoder_decoder, path, languages="sw", scored_share=0.25, parts=2, **options)
     assert store.experiment["objective"] == "span-corruption(rate=0.5,mean_span=3,max_length=24,scored_share=0.25)"

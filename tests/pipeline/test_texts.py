@@ -141,7 +141,7 @@ def test_the_same_text_in_two_languages_is_noted(tiny_folder: Path, xsns: Callab
     assert note.endswith(": en, zu.")
     for verb in (["matrix"], ["rank", "--target", "zu"]):
         assert (
-            f"{sentence}, so that their similarity does not depend on the languages: en, zu."
+            f"{sentence}, and their similarity says nothing about these languages: en, zu."
             in xsns(*verb, "--store", store).err
         )
     assert sentence not in xsns("rank", "--target", "fi", "--sources", "en", "--store", store).err

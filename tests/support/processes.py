@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import START
@@ -19,6 +20,11 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.02)
+
+
+def committed(store: Path) -> int:
+    """Return the number of committed rows of a store in a folder."""
+    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
 
 
 def start_in_session(*arguments: object) -> subprocess.Popen[str]:

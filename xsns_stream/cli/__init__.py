@@ -103,7 +103,11 @@ class _Verbs(NamedGroup):
 
 
 def _hint_after(interruption: BaseException) -> str:
-    """Return what to do after an interruption; click raises its own exception from that of the verb."""
+    """Return the hint for a verb that the user interrupted.
+
+    Args:
+        interruption: The exception that ended the verb. If it is an exception of click, its cause names the verb.
+    """
     verb = next(
         (each.args[0] for each in (interruption, interruption.__cause__) if isinstance(each, _InterruptedError)), ""
     )
@@ -208,12 +212,11 @@ def _interrupt_as_terminated(number: int, frame: FrameType | None) -> None:
 
 
 def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
-    """Repeat a Ctrl-C that Python ignored.
+    """Repeat a Ctrl-C that Python ignored, because it occurred in a weak-reference callback or in `__del__`.
 
-    Python ignores exceptions, including KeyboardInterrupt, in weak-reference callbacks and in `__del__`.
-
-    A thread repeats the interrupt shortly afterwards, when the main thread has normally left the callback. If the main
-    thread is still in the callback, Python calls this function again.
+    Python calls this function with every exception that it ignores. A thread repeats the interrupt shortly afterwards,
+    when the main thread has normally left the callback. If the main thread is still in the callback, Python calls this
+    function again.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.01, _thread.interrupt_main)
@@ -232,7 +235,7 @@ def _close_stdout() -> None:
 
 
 def _prepare_streams() -> None:
-    """Prepare stdout and stderr: neither a closed stdout nor a limited encoding may end the program."""
+    """Prepare stdout and stderr, so that neither a closed stdout nor a character outside their encoding is an error."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open until the program ends
     for stream in (sys.stdout, sys.stderr):

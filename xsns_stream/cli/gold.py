@@ -86,7 +86,7 @@ def command() -> None:
     callback=flattened,
     multiple=True,
     metavar="N",
-    help="The seed of each file, in the order of the files. Repeatable.",
+    help="The seed of each file, in the order of the files. May be given more than once.",
 )
 @click.option(
     "--main-regime", metavar="NAME", help="Training regime whose scores are used by default, if a file has several."
@@ -97,7 +97,7 @@ def command() -> None:
     multiple=True,
     metavar="OLD=NEW",
     help="The language code of a label in the file, such as Swahili=sw. Use max=max if the label is the language with "
-    "the code max and not a summary. Repeatable.",
+    "the code max and not a summary. May be given more than once.",
 )
 @click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file with targets as rows.")
 @click.option(

@@ -56,7 +56,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
             if options[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
         if options["label"] or options["labels_as_given"]:
-            raise UsageError("labels of files cannot be used with a store.", "give --corpus too.")
+            raise UsageError("--label and --labels-as-given cannot be used with a store.", "give --corpus too.")
         _store(store, as_json, quiet)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus cannot be combined.", "give one of them.")

@@ -44,7 +44,7 @@ DENSITIES: Final = ("--density", "--densities")
 
 
 class FiniteRange(click.FloatRange):
-    """Parameter type of a number in a range; `nan`, which no comparison finds outside of a range, is refused."""
+    """Parameter type of a number in a range. In contrast to `click.FloatRange`, it refuses `nan`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
@@ -122,7 +122,7 @@ def common_options(function: Decorated) -> Decorated:
     """Add `--json`, `--quiet` and `--verbose`."""
     return apply(
         function,
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
         click.option(
             "-q",
             "--quiet",
@@ -227,7 +227,7 @@ def given_options(ctx: click.Context, options: Mapping[str, Any]) -> dict[str, A
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all codes of a repeatable option whose values are lists, as in `--lang sw,en --lang fi`."""
+    """Return the codes in all values of an option such as `--lang sw,en --lang fi`, as one tuple."""
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
 
 
@@ -284,7 +284,7 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
 
 
 def stdout_console() -> Console:
-    """Return the console for results, on stdout; if stdout is not a terminal, the console is wide."""
+    """Return the console for results, on stdout; if stdout is not a terminal, its width is 200 characters."""
     from xsns_stream.io.console import VisibleConsole
 
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)

@@ -36,7 +36,10 @@ class Numbers(WholeNumbers):
 
 
 def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Return all numbers of a repeatable option, whose values are tuples of numbers, as one tuple."""
+    """Return the numbers in all values of an option such as `--seed 1,2 --seed 3`, as one tuple.
+
+    This is a callback of click; `values` has one tuple of numbers for each time that the option was given.
+    """
     return tuple(number for value in values for number in value)
 
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Remove the leftovers of killed builds: rows that were not committed, and partial files.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the objects that would be removed, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **options: Any) -> None:

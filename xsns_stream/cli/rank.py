@@ -52,7 +52,7 @@ def rank_options(function: Decorated) -> Decorated:
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Candidates, such as `en,fi`.  [default: all other languages with a row for every seed]",
+            help="Sources to rank, such as `en,fi`.  [default: all other languages with a row for every seed]",
         ),
         click.option(
             "--top",
@@ -145,7 +145,7 @@ def command(
 
 
 def _show(report: RankingReport, explained: int, quiet: bool) -> None:
-    """Print a report on the ranking of one target.
+    """Print the ranking of one target, its explanations, and the sentences on its reliability.
 
     Args:
         report: The report.

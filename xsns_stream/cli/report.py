@@ -59,7 +59,7 @@ def page_options(function: Decorated) -> Decorated:
             "--gold",
             default=None,
             metavar="FILE",
-            help="File of gold scores from `gold import`. Adds expected scores and the evaluation.",
+            help="File of gold scores from `gold import`. With it, the page has expected scores and an evaluation.",
         ),
         regime_option,
         click.option(

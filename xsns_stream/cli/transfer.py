@@ -63,7 +63,7 @@ def transfer_options(function: Decorated) -> Decorated:
     """Add every option of `transfer` except the options for output."""
     return apply(
         function,
-        _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task to fine-tune and test."),
+        _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task of fine-tuning."),
         _task("--model", default="mini", show_default=True, help=MODEL_HELP),
         _task("--revision", default=None, help=REVISION_HELP),
         _task(
@@ -75,7 +75,12 @@ def transfer_options(function: Decorated) -> Decorated:
         _task("--config", default=None, help=CONFIG_HELP),
         _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
         _task("--treebank", default=None, help=TREEBANK_HELP),
-        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Give the label OLD the name NEW; repeatable."),
+        _task(
+            "--relabel",
+            multiple=True,
+            metavar="OLD=NEW",
+            help="Rename the label OLD to NEW. May be given more than once.",
+        ),
         _language_options,
         _tuning_options,
         _cost_options,
@@ -96,7 +101,8 @@ def _language_options(function: Decorated) -> Decorated:
             "--mix",
             multiple=True,
             metavar="CODES",
-            help="Fine-tune one model on all of these languages together, such as `es,pt,it`; repeatable.",
+            help="Fine-tune one model on all of these languages together, such as `es,pt,it`. May be given more than "
+            "once, for several mixtures.",
         ),
         _languages(
             *TARGETS,
@@ -104,7 +110,7 @@ def _language_options(function: Decorated) -> Decorated:
             multiple=True,
             default=("all",),
             metavar="CODES",
-            help="Test on these targets.  [default: all]",
+            help="Test the models on these languages.  [default: all]",
         ),
         _languages(
             "--pairs",
@@ -124,9 +130,10 @@ def _tuning_options(function: Decorated) -> Decorated:
             type=click.Choice(FINE_TUNING_PRESETS),
             default="quick",
             show_default=True,
-            help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",
+            help="Hyper-parameters. paper: learning rate 1e-5, at most 20 epochs, patience 5. quick, for small models: "
+            "learning rate 5e-4, at most 5 epochs, patience 2.",
         ),
-        seeds_option(_tuning, "Seed of fine-tuning; repeatable."),
+        seeds_option(_tuning, "Seed of fine-tuning. May be given more than once."),
         _tuning("--epochs", type=int, default=None, help="Maximum number of epochs, instead of that of --preset."),
         _tuning(
             "--patience",
@@ -153,7 +160,8 @@ def _tuning_options(function: Decorated) -> Decorated:
             "--words",
             type=click.Choice(("given", "running")),
             default=None,
-            help="Join labelled words by spaces, or read the sentence as it is written.  [default: given]",
+            help="How to read labelled words: joined by spaces (given), or in the sentence as it is written (running). "
+            "[default: given]",
         ),
         _tuning(
             "--label-at",
@@ -191,7 +199,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=click.Path(path_type=Path),
             default=None,
             metavar="DIR",
-            help="Folder in which the fine-tuned models are saved.",
+            help="Folder in which the fine-tuned models are saved. By default, they are not saved.",
         ),
     )
 
@@ -208,7 +216,9 @@ def _cost_options(function: Decorated) -> Decorated:
 @cluster_options("unit")
 @score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
-@click.option("--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, and stop.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, without fine-tuning."
+)
 @common_options
 def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Fine-tune a model on each source, and test it on every target.

@@ -67,7 +67,7 @@ def read_table(
 
 
 def table_header(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a table."""
+    """Return the names of the columns of a `.csv` or `.tsv` file."""
     with closing(_table_rows(path)) as rows:
         return tuple(next(rows, ()))
 
@@ -169,7 +169,7 @@ class _TableRows:
         return row.fields + [""] * lacking
 
     def notes(self, *, mention_breaks: bool) -> Iterator[str]:
-        """Yield sentences on rows that repeat the header, and on fields that contain line ends."""
+        """Yield sentences on rows that repeat the header and, if `mention_breaks`, on fields that contain line ends."""
         if self.repeated:
             rows = "1 row that repeats" if self.repeated == 1 else f"{self.repeated} rows that repeat"
             yield f"{rows} the header of {self.name} {'is' if self.repeated == 1 else 'are'} left out."
@@ -251,8 +251,8 @@ def dialect_of(path: Path) -> Dialect:
 def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
     """Return the dialect of a file.
 
-    The modification time and the size of the file (`stamp`) are part of the key of the cache, so that the dialect of a
-    changed file is determined again.
+    The modification time and the size of the file (`stamp`) are part of the key of the cache. The dialect of a changed
+    file is therefore determined again.
     """
     del stamp
     with closing(iter_lines(path)) as lines:
@@ -270,7 +270,7 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
 
 
 def _is_escaped(path: Path, separator: str) -> bool:
-    """Return whether a table can be read only if a backslash may escape a quotation mark."""
+    """Return whether a table with this separator can be read only if a backslash may escape a quotation mark."""
     return not _can_be_read(path, separator, escaped=False) and _can_be_read(path, separator, escaped=True)
 
 
@@ -337,7 +337,10 @@ def _has_quoting(text: Iterator[str]) -> bool:
 
 
 def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
-    """Yield rows, joining lines while a quotation mark is open; yield None for a row whose mark is never closed."""
+    """Yield rows, whose fields may contain line ends; yield None for a row whose quotation mark is never closed.
+
+    `text` are the lines without their line ends.
+    """
     for line in text:
         row = [line]
         quotes = line.count('"')

@@ -101,7 +101,7 @@ def near_best(x: Reals, y: Reals) -> Reals:
 
 
 def near_best_at(x: Reals, y: Reals, k: int = 1) -> Reals:
-    """Return the value of :func:`near_best` for one k; for fewer than k candidates, that of all candidates."""
+    """Return the value of :func:`near_best` for one k; if there are fewer than k candidates, for all candidates."""
     curve = near_best(x, y)
     value: Reals = curve[..., min(k, curve.shape[-1]) - 1]
     return value
@@ -360,13 +360,22 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]
 
 
 def incomplete(x: Reals, candidates: Mask) -> Mask:
-    """Return bool [T]: whether predictions x [R, S, T] lack a value of a candidate, of candidates [S, T]."""
+    """Return, for each target, whether a prediction of one of its candidates is NaN: bool [T].
+
+    Args:
+        x: Predictions [R, S, T].
+        candidates: bool [S, T]: whether a source is a candidate for a target.
+    """
     lacking = candidates & ~np.isfinite(x).all(axis=0)
     return np.asarray(lacking.any(axis=0))
 
 
 def by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield groups of usable targets that have the same number of candidates n, from the smallest n.
+    """Yield groups of targets that have the same number of candidates n, from the smallest n.
+
+    Args:
+        candidates: bool [S, T]: whether a source is a candidate for a target.
+        usable: bool [T]: whether a target is included.
 
     Yields:
         Indices of the N targets of a group [N], and indices of the candidates of each target [N, n].

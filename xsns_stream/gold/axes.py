@@ -18,14 +18,14 @@ from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
 def labels_of(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
-    """Return the languages of the labels of some cells.
+    """Return the language of each label that occurs in the cells.
 
     Args:
         cells: The cells.
         rename: {label in the file: code}.
 
     Raises:
-        UsageError: A label in `rename` does not occur.
+        UsageError: A label in `rename` does not occur in the cells.
         XsnsError: No label is the code or the name of a language.
     """
     names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
@@ -53,7 +53,19 @@ def on_axes(
     options: ImportOptions,
     seeds: tuple[int, ...],
 ) -> tuple[TransferScores, list[str]]:
-    """Return the scores on labelled axes, before their unit is checked, and notes on missing scores."""
+    """Return the scores on labelled axes, before their unit is checked, and notes on missing scores.
+
+    Args:
+        valid: The valid cells, each as a pair (cell, score as a number).
+        codes: {label: code}; the labels of all valid cells have a code.
+        raw: The file, for its metadata such as the task.
+        options: The options of the import, which override the metadata.
+        seeds: The distinct seeds of the cells; empty if the cells have no seeds.
+
+    Raises:
+        UsageError: The main regime in the options does not exist in the file.
+        XsnsError: All cells are empty.
+    """
     cells = [cell for cell, _ in valid]
     sources, targets = (
         dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
@@ -89,23 +101,23 @@ def _regimes(cells: Sequence[RawCell], raw: RawScores, options: ImportOptions) -
 
 
 def seeds_of(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | None:
-    """Return the distinct seeds. If only some of the scores have a seed, add a problem and return None."""
+    """Return the distinct seeds of the cells; if only some cells have a seed, add a problem and return None."""
     seeds = dict.fromkeys(cell.seed for cell in cells)
     if None in seeds and len(seeds) > 1:
         message = "some scores have a seed, and others have none"
-        problems.add([message], ["give every line a seed, or none"], by_hand=True)
+        problems.add([message], ["give every line a seed, or leave all seeds out"], by_hand=True)
         return None
     return tuple(seed for seed in seeds if seed is not None)
 
 
 def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
     """Return the scores without languages that have no score, and notes on these languages and on missing pairs."""
-    # These are the numbers of scores of each source, and of each target, in all regimes and seeds.
+    # The number of scores of each source, and of each target, in all regimes and seeds.
     by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
     sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
     targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
     if not sources:
-        raise XsnsError("the file has no scores.", "every cell of the file is empty.")
+        raise XsnsError("every cell of the file is empty.", "give a file with scores.")
     notes = [
         f"these {side}s are left out, because they have no score: {listed(empty)}."
         for side, before, after in (("source", scores.sources, sources), ("target", scores.targets, targets))

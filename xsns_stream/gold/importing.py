@@ -268,7 +268,7 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
 
 def _with_seed(raw: RawScores, seed: int) -> RawScores:
     if any(cell.seed is not None for cell in raw.cells):
-        raise UsageError("the file contains seeds.", "leave --seed out.")
+        raise UsageError("the file already contains seeds.", "omit --seed.")
     return replace(raw, cells=tuple(cell._replace(seed=seed) for cell in raw.cells))
 
 

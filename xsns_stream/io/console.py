@@ -37,7 +37,7 @@ class VisibleConsole(Console):
 
 
 def _made_visible(shown: Any) -> Any:
-    """Return an object of rich with invisible characters escaped.
+    """Return a string, or an object that rich shows, with invisible characters escaped.
 
     Line breaks are escaped, too, except in texts with styles, titles and captions.
     """

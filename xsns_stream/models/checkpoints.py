@@ -131,9 +131,9 @@ def _folder(folder: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _de_quantised(checkpoint: Checkpoint, name: str, method: str) -> Checkpoint:
-    """Return the checkpoint of a model with quantised weights, with the function that de-quantises them.
+    """Return the checkpoint of a model with quantised weights after adding the function that de-quantises them.
 
-    If only the configuration says that the weights are quantised, the checkpoint is returned with a note.
+    If the tensors are not quantised although the configuration names a method, only a note is added.
     """
     config = checkpoint.config
     if hasattr(config, "quantization_config"):
@@ -220,7 +220,7 @@ def configuration_of(folder: Path, name: str) -> dict[str, Any]:
 
 
 def unreadable(what: str, name: str, error: UnusableError) -> ModelError:
-    """Return the error for a part of a model that cannot be read."""
+    """Return the error for a part of a model (`what`, such as `configuration`) that cannot be read."""
     return ModelError(
         f"the {what} of model '{name}' cannot be read: {error}.",
         error.hint or "the files may be incomplete; download or export them again.",

@@ -87,7 +87,7 @@ def _hint_on_name(name: str) -> str:
 
 
 def _failed_download(name: str, revision: str | None, error: Exception) -> ModelError:
-    """Return the error for a failed download of a model; the message contains the cause and a hint."""
+    """Return the error for a failed download of a model; its message contains the cause, and its hint a remedy."""
     from huggingface_hub.errors import HFValidationError
 
     if isinstance(error, HFValidationError):

@@ -141,7 +141,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         raise UsageError("the tokenizer of the model is missing.", "give tokenizer=AutoTokenizer.from_pretrained(…).")
     if not hasattr(tokenizer, "is_fast"):
         raise UsageError(
-            f"the tokenizer is of the type {type(tokenizer).__name__}.",
+            f"the tokenizer cannot be of the type {type(tokenizer).__name__}.",
             "give tokenizer=AutoTokenizer.from_pretrained(…).",
         )
     refuse_bytes(name, type(tokenizer).__name__)

@@ -243,8 +243,8 @@ def _notes(name: str, model: Any, fields: Mapping[str, Any], tensors: Tensors, d
         )
     if unused := unused_blocks(model, tensors):
         yield (
-            f"the weights of model '{name}' have {len(unused):,} tensors of blocks that its configuration does not "
-            f"have, such as '{shown(unused[0])}'; they are not loaded."
+            f"the weights of model '{name}' contain blocks that its configuration does not have; the tensors of "
+            f"these blocks are not loaded ({len(unused):,}, such as '{shown(unused[0])}')."
         )
 
 
@@ -258,7 +258,7 @@ def _notes_on_folder(name: str, folder: Path, tokenizer: Any) -> Iterator[str]:
     if (text := differing_text(folder, tokenizer)) is not None:
         yield (
             f"the tokenizer class {type(tokenizer).__name__} of transformers and the tokenizer.json of model '{name}' "
-            f"split the text '{text}' differently, so that the model may get tokens that it was not trained on. "
+            f"split the text '{text}' differently. The model may get tokens that it was not trained on. "
             '`"tokenizer_class": "PreTrainedTokenizerFast"` in tokenizer_config.json selects tokenizer.json.'
         )
 

@@ -15,7 +15,7 @@ because every row would raise it.
 * `finetune`: the function `transfer`; `run_transfer`: the loop over units; `finetune_settings` and `finetune_data`:
   settings and labelled data; `units`: units on disk, and the table of their scores.
 * `store_rows`: copy, merge, prune and export of rows.
-* `source_ranking`, `comparison`, `gold_comparison`, `predictors`, `row_selection`, `inspection`: functions that read
-  stores and matrices.
+* `source_ranking`, `comparison`, `shared_parameters`, `gold_comparison`, `report`, `inspection`: functions that read
+  stores and matrices; `predictors`, `row_selection`, `expected_scores`: their steps.
 * `events`: events that a run reports; `progress`: their display; `scheduling`: work that processes share.
 """

@@ -81,7 +81,7 @@ class StatesCollector(Collector, Protocol):
 
 
 def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
-    """Return the rows `sources` and the columns `targets` of a square matrix of all languages."""
+    """Return the rows `sources` and the columns `targets` of a square matrix whose rows and columns are `languages`."""
     index = {language: at for at, language in enumerate(languages)}
     part: Reals = square[np.ix_([index[code] for code in sources], [index[code] for code in targets])]
     return part
@@ -360,9 +360,10 @@ class Body:
 
 
 def first_examples(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
-    """Return the keys of the first examples, as many as have at most `most` tokens together.
+    """Return the keys of the first examples of a sample, which together have at most `most` tokens.
 
-    Special tokens are not counted. The first example is always included. If `most` is None, all examples are included.
+    Tokens whose ids are in `special` are not counted. The first example is always included. If `most` is None, all
+    examples are included.
 
     Raises:
         CorpusError: All tokens of the sample are special tokens.

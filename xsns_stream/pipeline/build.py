@@ -396,7 +396,7 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
 def _shown(
     settings: BuildSettings, store: SubNetworkStore, on_event: Callable[[Event], None], progress: bool
 ) -> Iterator[Callable[[Event], None]]:
-    """Yield a function that passes events to `on_event` and shows progress if requested."""
+    """Yield a function that passes events to `on_event`, and shows them if `progress` is True."""
     if not progress:
         yield on_event
         return

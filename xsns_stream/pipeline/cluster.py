@@ -200,6 +200,7 @@ class _ClientRun(Generic[Item, Result]):
             with suppress(Exception):
                 self.client.unsubscribe_topic(self.token)
                 # The method of the client has no time limit, and would wait for a worker that is stopped.
+                assert self.client.scheduler is not None
                 unregister = self.client.scheduler.unregister_worker_plugin
                 self.client.sync(unregister, name=self.token, callback_timeout=_CLOSE_S)
 
@@ -399,7 +400,8 @@ def check_workers(client: Client, on_note: Callable[[str], None]) -> None:
         client.run_on_scheduler(library_versions)
     except ImportError as error:
         raise IncompatibleError(
-            f"the scheduler at {client.scheduler.address} cannot load xsns-stream: {error}.", SAME_PACKAGES_EVERYWHERE
+            f"the scheduler at {client.scheduler_info(n_workers=0)['address']} cannot load xsns-stream: {error}.",
+            SAME_PACKAGES_EVERYWHERE,
         ) from error
     try:
         versions = _versions(client)

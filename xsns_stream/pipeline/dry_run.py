@@ -124,7 +124,7 @@ def _tokens(text: RowText) -> int:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Cost of a row: a constant in seconds, the seconds for each token, and the bytes in the store."""
+    """Cost of one row: a constant time in seconds, the seconds for each token, and the bytes in the store."""
 
     constant: float
     per_token: float

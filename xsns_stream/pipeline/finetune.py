@@ -143,8 +143,8 @@ def refuse_failures(result: TransferResult, data: TransferData) -> None:
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
         raise PartialError(
-            f"{len(problems)} failed: {', '.join(problems)}.",
-            f"the others are in the file. {reasons_of(problems)}",
+            f"{len(problems)} of the languages and units failed: {', '.join(problems)}.",
+            f"the file contains the scores of the other units. {reasons_of(problems)}",
         )
 
 

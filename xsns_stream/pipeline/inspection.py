@@ -55,7 +55,7 @@ def summarise_store(store: StoreLike) -> StoreSummary:
         StoreError: The store cannot be read.
     """
     from xsns_stream.store.prune import plan_prune
-    from xsns_stream.store.storage import LocalStorage
+    from xsns_stream.store.storage.local import LocalStorage
 
     rows = as_store(store)
     leftovers = plan_prune(rows, leftovers=True).leftovers if isinstance(rows.storage, LocalStorage) else {}

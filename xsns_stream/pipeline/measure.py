@@ -97,7 +97,8 @@ class MeasuredRow:
 
     Attributes:
         fisher: The values; their provenance contains the stability curve, if there is one.
-        halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}.
+        halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}; empty if they were
+            not compared.
         leave_one_out: For each fold, the sub-networks measured on the other folds, one for each density; empty
             if no folds were requested.
     """
@@ -144,7 +145,7 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
 def _measure_once(
     row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, scratch: Path
 ) -> MeasuredRow | None:
-    """Measure a row with the present batches; return None if these do not fit into memory."""
+    """Measure a row with batches of the present size; return None if a batch does not fit into memory."""
     from xsns_stream.fisher import is_out_of_memory
 
     try:
@@ -275,7 +276,17 @@ def _in_groups_of_layers(
 def _add_chunk(
     chunk: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, halves: SplitHalves | None, total: int
 ) -> None:
-    """Add a chunk of examples; if two halves are compared, one half of the chunk belongs to the first half."""
+    """Add a chunk of examples to the running measurement of a row, and send an event after each batch.
+
+    Args:
+        chunk: The encoded examples.
+        row: The row, for the events.
+        running: The measurement to which the examples are added.
+        run: The parts of the build that all rows share.
+        halves: Sums over the first half of the examples, to which one half of the chunk is added; None if two halves
+            are not compared.
+        total: Number of examples of the row, for the events.
+    """
     if halves is None:
         _add_batches(chunk, row, running, run, total)
         return
@@ -307,7 +318,10 @@ def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str,
 
 
 def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) -> tuple[Any, ...]:
-    """Divide the sums in place by `count`; return one array for each tensor, or a tensor if it is not on the CPU."""
+    """Divide sums of squared gradients by `count`, in place, and return the means in the order of the layout.
+
+    A mean is an array if its tensor is on the CPU, and a tensor otherwise.
+    """
     means = [sums[name].div_(count) for name in layout.names]
     return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
 
@@ -332,9 +346,12 @@ class StabilityCurve:
         self._before: Words | None = None
 
     def check(self, examples: int, sums: Mapping[str, Tensor]) -> bool:
-        """Add a point and return whether the row has enough examples.
+        """Add a point to the curve, and return whether the rule `stopping` says that the row has enough examples.
 
-        The sums are not divided by the number of examples, because this would not change the selection.
+        Args:
+            examples: Number of examples that were measured so far.
+            sums: {name of a tensor: sum of squared gradients over these examples}. The sums are not divided by the
+                number of examples, because this would not change the selection.
         """
         bits, _, _ = select_top(list(sums.values()), self.stopping.density, self.quantile)
         coefficient = None if self._before is None else jaccard_of_bits(self._before, bits)
@@ -360,12 +377,12 @@ class SplitHalves:
         self.second_examples = 0
 
     def before_first(self, sums: Mapping[str, Tensor]) -> None:
-        """Prepare for a chunk of the first half; call this before the chunk is added."""
+        """Subtract the running sums from the stored sums; call this before a chunk of the first half is added."""
         for name, total in (self._first or {}).items():
             total.sub_(sums[name])
 
     def after_first(self, sums: Mapping[str, Tensor]) -> None:
-        """Add the sums of a chunk of the first half; call this after the chunk was added."""
+        """Add the running sums to the stored sums; call this after a chunk of the first half was added."""
         if self._first is None:
             self._first = {name: total.clone() for name, total in sums.items()}
             return
@@ -375,9 +392,14 @@ class SplitHalves:
     def compare(
         self, sums: Mapping[str, Tensor], densities: Sequence[float], quantile: str
     ) -> dict[float, float | None]:
-        """Return {density: coefficient of the two halves}; empty if a half has no example.
+        """Return {density: Jaccard coefficient of the sub-networks of the two halves}; empty if a half has no example.
 
-        Call this method only once, at the end.
+        Call this method only once, after all examples were added.
+
+        Args:
+            sums: The running sums over all examples.
+            densities: The densities at which the sub-networks are compared.
+            quantile: Method that computes the threshold.
         """
         if self._first is None or not self.second_examples:
             return {}
@@ -414,7 +436,7 @@ class FoldSums:
         self._done = 0
 
     def take(self, sums: Mapping[str, Tensor]) -> None:
-        """Move the running sums of the next fold into the file, and set them to zero."""
+        """Write the running sums, which contain the next fold, into the file, and set them to zero."""
         if self._values is None:
             first = next(iter(sums.values()))
             kind = np.dtype(str(first.dtype).removeprefix("torch."))
@@ -427,7 +449,7 @@ class FoldSums:
         self._done += 1
 
     def add_up(self, sums: Mapping[str, Tensor], numbers: Iterable[int]) -> None:
-        """Replace the running sums with the total over the folds whose indices are given, added in this order."""
+        """Replace the running sums by the sums over the folds with the indices `numbers` (from 0), in this order."""
         import torch
 
         if self._values is None:

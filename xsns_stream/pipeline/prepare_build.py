@@ -88,7 +88,7 @@ def prepare_build(
         on_event(Noted(note))
     relabelled = settings.relabelled_rows((row for row in settings.rows() if settings.is_missing(row, store)), store)
     if relabelled:
-        names = dict.fromkeys(f"{row.language} is {label}" for row, label in relabelled.items())
+        names = dict.fromkeys(f"{row.language} (now {label})" for row, label in relabelled.items())
         on_event(Noted(f"rows that were relabelled are in the store already: {', '.join(names)}."))
     not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher and row not in relabelled]
     if note := note_on_finished_rows(settings, store, not_measured):
@@ -119,9 +119,14 @@ def refuse_other_settings(settings: BuildSettings, model_options: Mapping[str, A
     known = _shared_settings(settings) | {"corpus": recorded_corpus(_printable(settings.corpus.name), store)}
     name = model_options.get("objective", "auto")
     if name not in ("auto", *TASKS):
-        options = {key: model_options.get(key) for key in ("mean_span", "scored_share")}
-        length = {key: model_options[key] for key in ("max_length",) if key in model_options}
-        known["objective"] = str(make_objective(name, rate=model_options.get("mask_rate"), **length, **options))
+        objective = make_objective(
+            name,
+            rate=model_options.get("mask_rate"),
+            mean_span=model_options.get("mean_span"),
+            max_length=model_options.get("max_length", 128),
+            scored_share=model_options.get("scored_share"),
+        )
+        known["objective"] = str(objective)
     header = store.load()
     header.require(replace(header, experiment={**header.experiment, **known}), store.storage)
 
@@ -183,7 +188,7 @@ def note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_m
     parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(phrases)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        f"To add this, remove these rows with prune, and build again.{parts}"
+        f"To add what is missing, remove these rows with prune, and build again.{parts}"
     )
 
 
@@ -264,10 +269,12 @@ def prepare_run(
 
 
 def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[Event], None]) -> int:
-    """Return the number of passes over the text that the limit on memory requires.
+    """Return how often the text of each row must be read so that the Fisher values fit into the limit on memory.
+
+    A note says so if the text must be read more than once.
 
     Raises:
-        UsageError: More than one pass is needed, but the settings need all values in memory.
+        UsageError: The text must be read more than once, but the settings need all Fisher values in memory.
     """
     from xsns_stream.fisher import groups_of_layers
 
@@ -284,7 +291,7 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
         if requested:
             raise UsageError(
                 f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
-                "give more --memory, or omit one of the two options.",
+                f"give more --memory, or build without {name}.",
             )
     passes = len(groups_of_layers(layout, settings.memory))
     notify(
@@ -296,7 +303,10 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
 def _fallback(
     settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
 ) -> tuple[str, ...]:
-    """Return the names of the parameters that are measured one example at a time; send a note if there are any."""
+    """Return the names of the parameters that have no fast rule, and are thus measured one example at a time.
+
+    A note is sent if there are such parameters.
+    """
     from xsns_stream.fisher import without_rules
 
     if settings.fisher.batch_wise:

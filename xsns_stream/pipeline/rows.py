@@ -222,7 +222,7 @@ def finish_row(
 
 
 def _announce_text(row: Row, text: RowText, objective: Objective, run: Run, texts: RowTexts) -> Provenance:
-    """Send the notes on a row's text, and return the provenance of the row."""
+    """Record the text of a row in `texts`, send the notes on it, and return the provenance of the row."""
     sample, encoded = text.sample, text.encoded
     for note in notes_on_text(sample, encoded, run.settings.examples, objective.max_length):
         run.notify(Noted(note, row))

@@ -182,7 +182,7 @@ def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None
 
 
 def other_versions(runs: Iterable[TransferRun]) -> list[str]:
-    """Return a sentence for each library whose version in some finished unit differs from the installed version."""
+    """Return one sentence for each library of which the installed version is not the version of all finished units."""
     now, others = library_versions(), dict[str, set[str]]()
     for run in runs:
         for name, version in run.settings.get("versions", {}).items():

@@ -30,7 +30,7 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
 
     Args:
         matrix: The matrix. With more than a dozen languages, the table is hard to read.
-        width: Width of the terminal in characters. Columns that do not fit are moved to another table below, so that no
+        width: Width of the terminal in characters. Columns that do not fit are moved to another table below; no
             number is cut off.
     """
     rows = {

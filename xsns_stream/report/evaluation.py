@@ -98,7 +98,7 @@ def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
 
 
 def _count(known: int, evaluation: Evaluation) -> str:
-    """Return the number of targets of a mean, such as `n=5`; empty if it is over all targets, or over none."""
+    """Return text such as `n=5` for a mean over `known` = 5 targets; empty if these are all targets, or no target."""
     return f"n={known}" if 0 < known < len(evaluation.targets) else ""
 
 

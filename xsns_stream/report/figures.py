@@ -145,7 +145,8 @@ def finish_lines(axes: Axes, lines: int, label: str) -> None:
 def look(index: int) -> dict[str, Any]:
     """Return the colour and the marker of the series with this index; neighbouring series differ in both.
 
-    The numbers of colours and of markers have no common divisor, so that no other of the first 42 series has both.
+    The numbers of colours and of markers have no common divisor. Each of the first 42 series therefore has another
+    pair.
     """
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
 
@@ -281,6 +282,8 @@ def label_points(axes: Axes, x: Reals, y: Reals, labels: Sequence[str]) -> None:
 def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
     """Return the indices of the points that get labels, most extreme first.
 
+    `known` are the indices of the points whose coordinates are finite.
+
     The points with the smallest and largest x and y come first, followed by the others in descending order of their
     vertical distance from the regression line. If there are many points, only the first of them get labels.
     """
@@ -294,10 +297,10 @@ def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
 
 
 def _free_box(place: Reals, label: str, frame: Bbox, taken: Sequence[Bbox], points: Reals) -> Bbox | None:
-    """Return the best free box for a label, in typographic points; None if there is none.
+    """Return the best free box for the label of the point at `place`; None if there is no free box.
 
-    The box lies within `frame` and overlaps no box in `taken`. Among such boxes, it covers the fewest points of the
-    plot, and at most :data:`_MOST_COVERED`.
+    The box lies within `frame` and overlaps no box in `taken`. Among such boxes, it covers the fewest of `points`,
+    float64 [N, 2], and at most :data:`_MOST_COVERED`. All coordinates are in typographic points.
     """
     from matplotlib.transforms import Bbox
 

@@ -56,7 +56,7 @@ class _Sizes:
 
     @classmethod
     def natural(cls, rows: int, columns: int) -> _Sizes:
-        """Return sizes for a figure without a given width: from 1 cm for a cell to the height of a label."""
+        """Return sizes for a figure without a given width; the more languages there are, the smaller the cells are."""
         cell = np.interp(max(rows, columns), [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06])
         return cls(rows, columns, float(cell))
 
@@ -209,7 +209,7 @@ def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes, la
     grid.set_xticks(range(len(targets)), [f"{t}  {name(t)}".rstrip() for t in targets], rotation=90)
     grid.set_yticks(range(len(sources)), [f"{name(s)}  {s}".lstrip() for s in sources])
     for text in grid.get_xticklabels():
-        # Text that is rotated by 270° begins at its top, so that the code is next to the grid.
+        # Text that is rotated by 270° begins at its top. The code is therefore next to the grid.
         text.set(rotation=270, va="top", ha="center")
 
 

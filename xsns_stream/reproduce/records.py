@@ -183,7 +183,7 @@ def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: Ste
         "commands": {step.name: step.command_line for step in outputs.steps.values()},
     }
     text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    # The header contains no time, so that the same result gives the same bytes.
+    # The header contains no time, because the same result must give the same bytes.
     write_whole(record, _writes(gzip.compress(text.encode(), mtime=0)))
     uncompressed.unlink(missing_ok=True)
     figures = []

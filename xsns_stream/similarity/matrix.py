@@ -107,7 +107,8 @@ def similarity_by_group(
     for other in given[1:]:
         if (other.by, other.names) != (first.by, first.names):
             raise IncompatibleError(
-                "the counts are of different groups of parameters.", "group all seeds in the same way."
+                "the seeds were counted for different groups of parameters.",
+                "group the counts of all seeds in the same way.",
             )
     shares = np.mean([_shares(one) for one in given], axis=0)
     return GroupedSimilarity(
@@ -122,7 +123,7 @@ def similarity_by_group(
 def _corrected(
     tables: Sequence[_Table], name: str, correction: Correction, split_half: Reals | None
 ) -> SimilarityMatrix:
-    """Return the similarities of all languages of the tables by a correction."""
+    """Return the similarities of all languages by a correction, averaged over the tables of all seeds."""
     if any(isinstance(table, SampledOverlaps) for table in tables):
         raise UsageError(
             f"'{name}' cannot be computed from a sample of the parameters, because it would have no standard errors.",
@@ -131,7 +132,7 @@ def _corrected(
     if any(table.sources != table.targets for table in tables):
         raise UsageError(
             f"'{name}' needs the similarities of all languages to each other, not only of sources to targets.",
-            "count all pairs of languages, and choose sources and targets afterwards.",
+            "count all pairs of languages, and select sources and targets from the resulting matrix.",
         )
     pairwise = jaccard(tables)
     assert pairwise.per_seed is not None
@@ -166,7 +167,10 @@ def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | N
 
 
 def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
-    """Return the variance gᵀ V g of a coefficient, where g is its gradient (delta method): float64 [S, T]."""
+    """Return the variance of a coefficient by the delta method, float64 [S, T].
+
+    The variance is gᵀ V g, where g is the gradient of the coefficient and V is the covariance of the counts.
+    """
     n, a, b, size = _sizes(table)
     at = n, np.broadcast_to(a, n.shape), np.broadcast_to(b, n.shape)
 
@@ -194,7 +198,7 @@ def _shares(grouped: GroupedOverlaps) -> Reals:
 
 
 def _every_size(table: Overlaps) -> Counts:
-    """Return the cardinality of each language. A language that is both a source and a target is included once."""
+    """Return the cardinality of each language, int64 [n]; a language that is a source and a target is included once."""
     rows = dict(zip(table.sources, table.source_cardinality.tolist(), strict=True))
     every = rows | dict(zip(table.targets, table.target_cardinality.tolist(), strict=True))
     return np.array(list(every.values()), np.int64)

@@ -41,7 +41,7 @@ def html_summary(store: SubNetworkStore) -> str:
 
 
 def _facts(store: SubNetworkStore) -> list[str]:
-    """Return sentences on the measurement that all rows share."""
+    """Return sentences on the model, the text, the objective, the seeds and the densities of a store."""
     experiment = store.experiment
     seeds, densities = _listed(store.seeds), _listed(f"{density:g}" for density in store.densities)
     folds = f"; parts: {_listed(store.fold_counts)}" if store.fold_counts else ""

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from xsns_stream.errors import StoreError
 from xsns_stream.io.locks import try_lock
 from xsns_stream.store.fisher_array import FisherArray, discard_fisher
 from xsns_stream.store.format import ARRAY, FISHER_ARRAY, FOLDS, FisherKey, FoldKey, RowKey, fold_node
@@ -140,8 +139,7 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
         StoreError: The store is read-only, or an object cannot be removed; objects that were removed before stay
             removed.
     """
-    if store.mode == "r":
-        raise StoreError(f"the store '{store.storage}' was opened for reading.", "open it with mode 'a'.")
+    store.require_writable()
     files = _Files.of(store)
     done = 0
 
@@ -174,10 +172,10 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
 
 
 def _folder(storage: Storage) -> Path:
-    """Return the folder of a store.
+    """Return the folder of a store whose leftovers are to be removed.
 
     Raises:
-        StoreError: The store is not in a folder.
+        StoreError: The store is in an object store.
     """
     return storage.folder(
         "leftovers of killed writers can be removed only in folders",
@@ -188,7 +186,7 @@ def _folder(storage: Storage) -> Path:
 
 @dataclass(frozen=True)
 class _Files:
-    """The files of a store and the rows to which they belong."""
+    """The arrays of a store, and methods that find the files of a row and the row of a file."""
 
     storage: Storage
     array: RowArray
@@ -200,7 +198,7 @@ class _Files:
         return cls(store.storage, array, values)
 
     def row_object(self, key: RowKey | FisherKey) -> str | None:
-        """Return the key of the object of a row; None if its density, seed or language is not among the labels."""
+        """Return the key of the object that contains a row; None if the labels of the array give the row no place."""
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)

@@ -32,10 +32,10 @@ _Label = TypeVar("_Label", int, float)
 
 
 def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
-    """Return the slot to which a row was written.
+    """Return the slot of a row, after checking that its record and the labels of the array state the same slot.
 
     Raises:
-        StoreError: The labels assign another slot to the row than the slot in its record.
+        StoreError: The labels give the row another slot than its commit record states.
     """
     slot = array.slot(record.key)
     if slot != record.slot:
@@ -200,10 +200,10 @@ class StoreReader:
         return array.read([(key, array.slot(key)) for key in keys], start, stop)
 
     def cardinalities(self, languages: Sequence[str], seed: int, density: float) -> Counts:
-        """Return |A| of each row according to its record: int64 [n].
+        """Return the number of selected parameters |A| of each row, from its commit record: int64 [n].
 
         Raises:
-            StoreError: The labels assign another slot to a row than the slot in its record.
+            LanguageError, StoreError: See :meth:`read`.
         """
         _, records = self.records_at(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
@@ -228,7 +228,9 @@ class StoreReader:
             yield columns
 
     def records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
-        """Return the array and the records of several rows, after comparing the slot in each record with the labels.
+        """Return the array of rows, and the commit records of several rows in the order of `languages`.
+
+        The slot in each record is compared with the labels of the array.
 
         Raises:
             LanguageError, StoreError: See :meth:`read`.

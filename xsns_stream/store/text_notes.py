@@ -51,7 +51,7 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
     named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
     more = f"; and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return (
-        "rows of different languages were measured on the same text, so that their similarity does not depend on the "
+        "rows of different languages were measured on the same text, and their similarity says nothing about these "
         f"languages: {named}{more}."
     )
 
@@ -59,7 +59,7 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
 def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
     """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
-    A sub-network that was measured on few examples is less similar to all others, so that its language is ranked too
+    A sub-network that was measured on few examples is less similar to all others; its language is therefore ranked too
     low. If no row has at least half of the requested examples, the note concerns all rows. Rows whose measurement
     stopped early because it was stable have enough examples and are ignored.
 

@@ -57,7 +57,7 @@ class Finding:
     row: RowKey | FisherKey | FoldKey | None = None
 
     def within(self, count: int, number: int) -> Finding:
-        """Return the same fault for a row of a fold: `detail` and `row` also name the fold."""
+        """Return the fault with the name of a fold in `detail` and `row`; `number` (from 1) of `count` is the fold."""
         row = FoldKey(count, number, self.row) if isinstance(self.row, RowKey) else self.row
         return replace(self, detail=f"without part {number} of {count}: {self.detail}", row=row)
 
@@ -85,7 +85,7 @@ class Fold:
 def verify_store(
     storage: Storage, header: Header, folds: Sequence[Fold], on_progress: Progress | None = None
 ) -> list[Finding]:
-    """Read every committed row of a store and of its folds; see :meth:`SubNetworkStore.verify`."""
+    """Return the faults of the rows of a store and of its folds; see :meth:`SubNetworkStore.verify`."""
     there = [fold for fold in folds if fold.header is not None]
     sizes = [sum(1 for _ in committed_keys(storage)) + sum(1 for _ in committed_fisher_keys(storage))]
     sizes += [sum(1 for _ in committed_keys(fold.storage)) for fold in there]
@@ -102,7 +102,7 @@ def verify_store(
 
 
 def _shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
-    """Yield one progress callback for each of several checks.
+    """Yield one progress callback for each of several checks, which read `sizes` rows; None if `on_progress` is None.
 
     Together, the callbacks report the progress of all checks as one pass over all rows.
     """
@@ -118,12 +118,15 @@ def _add_before(on_progress: Progress, before: int, total: int, done: int, _: in
 
 
 def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Finding]:
-    """Yield a fault if the row of a fold was measured on other text than the whole row, or belongs to another fold."""
+    """Yield a fault if the row `name` was measured on other text than the whole row, or belongs to another fold.
+
+    `storage` contains the whole row, and `fold` the row that leaves out the fold.
+    """
     part, whole = (_read_record(of, name.row) for of in (fold, storage))
     if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return
     if part.provenance.corpus_digest != whole.provenance.corpus_digest:
-        yield Finding("text", f"{name} was measured on other text than the whole row.", name)
+        yield Finding("text", f"{name} was measured on different text than the whole row.", name)
     if part.provenance.corpus != fold_provenance(whole.provenance, name.count, name.number).corpus:
         yield Finding("swapped", f"{name} contains the row that was measured on {part.provenance.corpus}.", name)
 
@@ -167,7 +170,7 @@ def _read_record(storage: Storage, key: RowKey) -> CommitRecord | Finding | None
 
 
 def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
-    """Yield a fault for each commit record whose path cannot belong to a row."""
+    """Yield a fault for each commit record whose path cannot belong to a row; `known` has the paths that can."""
     there = [(path, 5) for path in storage.list(COMMITS)]
     if storage.in_folder:
         there += [(path, 4) for path in storage.list(FISHER_COMMITS)]
@@ -179,9 +182,9 @@ def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
 
 def _check_experiment(provenance: Provenance, header: Header, key: RowKey | FisherKey) -> Iterator[Finding]:
     """Compare the experiment of a record with the experiment of the store."""
-    different = header.experiment_differences(provenance.experiment())
+    different = header.experiment_differences(provenance.experiment(), other_place="in the row")
     if different:
-        yield Finding("experiment", f"the row {key} is of another experiment: {'; '.join(different)}.", key)
+        yield Finding("experiment", f"the row {key} belongs to another experiment: {'; '.join(different)}.", key)
 
 
 def _check_fisher(storage: Storage, header: Header, key: FisherKey) -> Iterator[Finding]:

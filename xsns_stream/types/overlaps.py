@@ -36,27 +36,27 @@ class OverlapCounts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The languages of the rows."""
+        """The codes of the languages of the rows, which are `languages`."""
         return self.languages
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The languages of the columns."""
+        """The codes of the languages of the columns, which are `languages`."""
         return self.languages
 
     @property
     def cardinality(self) -> Counts:
-        """|A| of each language: int64 [L]."""
+        """The number of parameters |A| in the sub-network of each language: int64 [L]."""
         return np.diagonal(self.intersection)
 
     @property
     def source_cardinality(self) -> Counts:
-        """Equal to `cardinality`: int64 [L]."""
+        """|A| of each language of the rows, int64 [L]; equal to `cardinality`."""
         return self.cardinality
 
     @property
     def target_cardinality(self) -> Counts:
-        """Equal to `cardinality`: int64 [L]."""
+        """|B| of each language of the columns, int64 [L]; equal to `cardinality`."""
         return self.cardinality
 
     @property
@@ -276,7 +276,7 @@ class CachedOverlaps:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The cached languages."""
+        """The codes of the languages whose counts are cached."""
         return self.counts.languages
 
 
@@ -284,5 +284,7 @@ def _positions(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
     position = {label: i for i, label in enumerate(labels)}
     missing = [label for label in wanted if label not in position]
     if missing:
-        raise LanguageError(f"no language {', '.join(map(repr, missing))} in the table of counts.")
+        raise LanguageError(
+            f"no language {', '.join(map(repr, missing))} in the table of counts.", f"it has {', '.join(labels[:20])}."
+        )
     return [position[label] for label in wanted]

@@ -138,7 +138,7 @@ def read_labelled_file(
 def labelled_examples(
     units: Iterable[tuple[str, Unit]], task: str, what: str, where: str, add_note: AddNote = discard_note
 ) -> tuple[list[IdentifiedExample], ReadCounts]:
-    """Return the labelled examples among units, in order, and the counts of all units.
+    """Return the examples with a label, in the order of the units, and the counts of all units.
 
     Args:
         units: Pairs of an identifier, which may be empty, and a unit.
@@ -304,7 +304,7 @@ def _identifiers(path: Path, suffix: str) -> Iterator[str]:
 
 
 def _identifier(value: object) -> str:
-    """Return an identifier as text; empty for None, so that examples without identifiers do not share one."""
+    """Return an identifier as text; empty for None, because `None` as text would join unrelated examples."""
     return "" if value is None else str(value)
 
 
@@ -319,7 +319,7 @@ def _json(text: str, where: str) -> Any:
 
 
 def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a document in the format of SQuAD: data → paragraphs → qas → answers."""
+    """Yield the identifier and the unit of each question in a document: data → paragraphs → qas → answers."""
     articles = document.get("data") if isinstance(document, Mapping) else None
     if not isinstance(articles, list):
         raise CorpusError(f"{where} is JSON, but not in SQuAD's format.", "it needs `data`, a list of articles.")

@@ -255,7 +255,7 @@ def measure_agreement(
 
 
 def _jaccard(one: SubNetwork, two: SubNetwork) -> float:
-    """Return |A ∩ B| / |A ∪ B|; NaN for two empty sub-networks."""
+    """Return |A ∩ B| / |A ∪ B|, where A is `one` and B is `two`; NaN for two empty sub-networks."""
     shared = one.overlap(two)
     union = one.cardinality + two.cardinality - shared
     return shared / union if union else math.nan

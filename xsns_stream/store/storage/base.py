@@ -85,7 +85,7 @@ class Storage(ABC):
         """Return whether an object has this key."""
 
     def has_entry(self, key: str) -> bool:
-        """Return whether there is something under a key that can be removed, even if it cannot be read as an object."""
+        """Return whether there is anything under a key that can be removed, even if it cannot be read as an object."""
         return self.exists(key)
 
     @abstractmethod
@@ -109,7 +109,9 @@ class Storage(ABC):
         """
 
     def read_as(self, key: str, kind: type[_Kind], hint: str = RESTORE) -> _Kind | None:
-        """Parse a JSON document as the type `kind`; return None if there is no object.
+        """Return the JSON document under a key, parsed as the type `kind`; None if there is no object.
+
+        `hint` is the hint of the error.
 
         Raises:
             StoreError: The document does not follow the format; the message names the field.
@@ -264,7 +266,9 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Exclude other writers while the `with` block runs; yield False if the storage cannot exclude them.
+        """Hold a lock without waiting for it, while the `with` block runs, and yield True.
+
+        A storage without such locks, which cannot exclude other writers, yields False.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -280,7 +284,7 @@ class Storage(ABC):
         Args:
             name: The name of the task.
             folder: The folder within the store that contains the lock files.
-            document: The key of an object that every store contains, so that it shows whether the store exists.
+            document: The key of an object that every store contains. It is used to find out whether the store exists.
 
         Raises:
             StoreError: A lock file cannot be created.
@@ -288,7 +292,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Remove the lock files that killed processes left from their claims; see :meth:`claimed` for the arguments."""
+        """Remove the lock files of claims whose processes were killed; :meth:`claimed` describes the arguments."""
 
     # ----------------------------------------------------------------------------- files beside a store
 

@@ -67,7 +67,7 @@ class LocalStorage(Storage):
         return LocalStorage(self.root / prefix)
 
     def folder(self, what: str, hint: str) -> Path:
-        """Return the folder."""
+        """Return the folder of the storage; no error is possible, and the arguments are not used."""
         return self.root
 
     def file(self, key: str) -> Path:
@@ -94,7 +94,7 @@ class LocalStorage(Storage):
                 return True
 
     def exists(self, key: str) -> bool:
-        """Return whether the file exists."""
+        """Return whether the key is that of a regular file."""
         return self.file(key).is_file()
 
     def has_entry(self, key: str) -> bool:
@@ -111,7 +111,7 @@ class LocalStorage(Storage):
             return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return a part of a file."""
+        """Return the bytes from `start` to `stop` (exclusive) of a file; fewer if the file ends earlier."""
         with os_errors("read", self.file(key)):
             try:
                 with os.fdopen(open_regular(self.file(key)), "rb") as file:
@@ -141,7 +141,7 @@ class LocalStorage(Storage):
             raise format_error(str(path), describe(error)) from None
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield the keys of all files below a folder."""
+        """Yield the keys of all files in the folder `prefix`, at any depth."""
         for folder, _, names in os.walk(self.file(prefix) if prefix else self.root):
             above = Path(folder).relative_to(self.root)
             for name in names:
@@ -207,7 +207,7 @@ class LocalStorage(Storage):
                     path.parent.rmdir()
 
     def remove_tree(self, prefix: str) -> None:
-        """Remove a folder."""
+        """Remove the folder `prefix` and everything in it."""
         with os_errors("remove something from", self.root), suppress(FileNotFoundError):
             shutil.rmtree(self.own_file(prefix))
 
@@ -371,7 +371,7 @@ class LocalStorage(Storage):
             yield folder
 
     def zarr_store(self) -> Path:
-        """Return the folder."""
+        """Return the folder of the storage, which Zarr accepts as a store."""
         return self.root
 
 
