@@ -71,7 +71,7 @@ def single_examples(batch: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 def expected_values(
     model: Any, objective: str, batch: Mapping[str, Tensor], names: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """Return the mean over examples of the squared gradients of log p(y|x)."""
+    """Return {tensor: mean over the examples of a batch of the squared gradients of log p(y|x)}."""
     named = dict(model.named_parameters())
     theta = [named[name] for name in names]
     total = [torch.zeros_like(parameter) for parameter in theta]

@@ -126,7 +126,10 @@ def run(series: Sequence[tuple[str, int, int]], options: argparse.Namespace) -> 
 
 
 def measure_point(store: Path, tiny: Path, languages: int, size: int, rounds: int) -> Iterator[dict[str, Any]]:
-    """Yield a row for each operation: the store grows to L languages, and by one more for `add`."""
+    """Yield a row for each operation: the store grows to L languages, and by one more for `add`.
+
+    `tiny` is a small store for the warm-up.
+    """
     yield write(store, languages, size)
     yield in_child("matrix", store, tiny, languages, rounds)
     yield in_child("rank", store, tiny, languages, rounds)

@@ -73,7 +73,7 @@ class Case:
     settings: Any
 
     def reset(self, dropout: bool) -> Any:
-        """Return the model with its initial weights."""
+        """Return the model with its initial weights, with or without dropout."""
         import torch
 
         self.model.load_state_dict(self.initial)
@@ -208,7 +208,7 @@ def make_case(data: str, language: str, options: Any) -> Case:
 
 
 def by_trainer(case: Case, *, dropout: bool) -> Any:
-    """Fine-tune like the verb `transfer`."""
+    """Fine-tune a case like the verb `transfer`, with or without dropout, and return the result."""
     from xsns_stream.transfer import fine_tune
 
     model = case.reset(dropout)
@@ -242,7 +242,7 @@ def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
 
 
 def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> float:
-    """Fine-tune with a plain PyTorch loop, and return the seconds of training."""
+    """Fine-tune a case on these batches with a plain PyTorch loop, and return the seconds of training."""
     import torch
 
     from xsns_stream.transfer.encoding import collate

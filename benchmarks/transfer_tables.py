@@ -101,7 +101,7 @@ def by_task(results: Path, page: str) -> str:
 
 
 def strength(results: Path, page: str) -> str:
-    """Return the scores of the fine-tuned models on their own language, zero-shot, and of the trivial answer."""
+    """Return the scores of the fine-tuned models at home and zero-shot, and those of the trivial answer."""
     lines = [
         [
             task_title(name),

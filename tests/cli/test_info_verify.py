@@ -120,7 +120,7 @@ def test_a_flipped_bit_is_found_and_named(damaged, in_process):
     assert "the bits of row 'sw' (seed 7, density 0.15) have changed since they were committed." in findings[0]
     assert completed.err.splitlines()[-2:] == [
         "error: 2 things are wrong with the store 'xsns.zarr', in 'sw' (seed 7, density 0.15).",
-        "hint: restore them from a copy; or delete commits/0.15/7/sw in the store, and build again.",
+        "hint: restore these rows from a copy; or delete commits/0.15/7/sw in the store, and build again.",
     ]
 
 

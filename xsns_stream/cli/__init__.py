@@ -60,7 +60,7 @@ _KEPT: Final = {
 
 
 class _InterruptedError(KeyboardInterrupt):
-    """The user interrupted a verb; the argument is its name."""
+    """Raised if the user interrupts a verb; the argument of the exception is the name of the verb."""
 
 
 #: Whether this process has received SIGTERM, which batch systems send at the time limit of a job.
@@ -183,7 +183,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 
 
 def run() -> None:
-    """Run the command line as the main program."""
+    """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
     # A caller that ignores the signal, such as a shell, decides for its children.
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:

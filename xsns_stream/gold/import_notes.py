@@ -19,7 +19,10 @@ _FULL: Final = 0.9
 
 
 def mean_note(means: set[str]) -> Iterator[str]:
-    """Yield a note on lines and columns that were not read because they contain means or totals."""
+    """Yield a note on lines and columns that were not read because they contain means or totals.
+
+    `means` are their labels.
+    """
     if means:
         yield (
             f"these labels were not read, because they are means or totals: {listed(sorted(means))}; "
@@ -28,13 +31,16 @@ def mean_note(means: set[str]) -> Iterator[str]:
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:
-    """Yield a note on the lines that were read as scores of a trivial answer."""
+    """Yield a note on the lines that were read as scores of a trivial answer; `labels` are their labels."""
     if labels:
         yield f"lines read as scores of the trivial answer: {listed(sorted(labels))}."
 
 
 def skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
-    """Yield a note on everything that was left out because `skip_unknown` is set."""
+    """Yield a note on all cells that were left out because `skip_unknown` is set.
+
+    `problems` are the reasons, each a sentence without its full stop.
+    """
     if problems:
         yield f"{left_out.scores} of {left_out.of} scores are left out: {'; '.join(problems)}."
 

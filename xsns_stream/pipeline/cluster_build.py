@@ -148,11 +148,11 @@ class BuildSession(Session[Row, RowOutcome]):
         self._texts = TextsAhead(lambda row: read_row(row, prepared, run))
 
     def prepare(self, item: Row) -> None:
-        """Read the text of the next row."""
+        """Read the text of a row before it is measured."""
         self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> RowOutcome:
-        """Measure and commit a row."""
+        """Measure a row and commit it to the store; return a report of the events."""
         from xsns_stream.fisher.model_state import caller_modes_off
 
         store = self._run.store

@@ -62,7 +62,7 @@ class TransferJob(Job[Unit, Outcome]):
         labels: Names of the classes of all units.
         tests: {target: digest of its test data on the client}, without targets that have no test data.
         records: {unit: the settings and digests on the client that determine the result of the unit}.
-        sizes: {unit: its expected work}.
+        sizes: {unit: its expected work, in forward passes of examples}.
         units: Folder of the units.
         folder: The client's working directory, to which paths are relative.
     """
@@ -76,7 +76,7 @@ class TransferJob(Job[Unit, Outcome]):
     folder: str
 
     def size(self, item: Unit) -> float:
-        """Return the expected work of a unit."""
+        """Return the expected work of a unit, in forward passes of examples."""
         return self.sizes[item]
 
     def open(self) -> TransferSession:
