@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.support.fisher_values import fisher
 from xsns_stream.errors import FisherError, UsageError, XsnsError
 from xsns_stream.fisher import diagonal_fisher, mean_gradient, without_rules
 from xsns_stream.models import parameter_layout
@@ -13,15 +14,6 @@ from xsns_stream.types import ParameterLayout
 VOCABULARY = 97
 ESTIMATORS = ("per-example", "per-batch", "authors", "grad-abs")
 QUESTIONS = "xlm-roberta-question-answering"
-
-
-@pytest.fixture(scope="module")
-def small(make_model):
-    return make_model("xlm-roberta")
-
-
-def fisher(model, batches, **settings):
-    return diagonal_fisher(model, batches, parameter_layout(model), **settings).to_dict()
 
 
 def complaint(kind: type[XsnsError], model, batches, **settings) -> XsnsError:

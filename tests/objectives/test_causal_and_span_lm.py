@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
 from tests.support.samples import WORDS, many, sample
-from tests.support.tokenizers import mini_vocabulary
+from tests.support.tokenizers import mini_tokenizer, mini_vocabulary
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -34,9 +33,7 @@ def same(one: EncodedExample, other: EncodedExample) -> bool:
 
 @pytest.fixture(scope="module")
 def mini() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 @pytest.fixture(scope="module")

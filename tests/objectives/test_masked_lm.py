@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
 from tests.support.samples import WORDS, many, sample
+from tests.support.tokenizers import mini_tokenizer
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.objectives import EncodedExample, MaskedLanguageModelling
 from xsns_stream.objectives.encoding import IGNORED
@@ -23,9 +23,7 @@ DEVIATIONS = 5
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 def same(one: EncodedExample, other: EncodedExample) -> bool:

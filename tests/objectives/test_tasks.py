@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
-from tests.support.tokenizers import letter_tokenizer
+from tests.support.samples import question, sample
+from tests.support.tokenizers import letter_tokenizer, mini_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     OBJECTIVES,
@@ -24,7 +24,7 @@ from xsns_stream.objectives import (
     make_objective,
 )
 from xsns_stream.objectives.encoding import IGNORED
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 
 TAGS = ("NOUN", "VERB", "ADJ")
@@ -32,19 +32,9 @@ KINDS = ("entailment", "neutral", "contradiction")
 WORDS = ("watoto", "wanasoma", "kitabu", "中文", "字", "l'été", "hyvää", "huomenta", "Ünïted", "3.14", "na")
 
 
-def sample(*examples: TextExample, language: str = "sw") -> LanguageSample:
-    return LanguageSample(language, examples, "a test")
-
-
-def question(text: str, passage: str, answer: str) -> TextExample:
-    return TextExample(text, passage, AnswerSpan(passage.index(answer), answer))
-
-
 @pytest.fixture(scope="module")
 def mini() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.support.samples import sample
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.errors import ModelError
 from xsns_stream.objectives import CausalLanguageModelling, MaskedLanguageModelling, Objective, TokenClassification
@@ -181,10 +182,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def tokenizer(kind: str) -> Any:
     return KINDS[kind]()
-
-
-def sample(*examples: TextExample) -> LanguageSample:
-    return LanguageSample("sw", examples, "a test")
 
 
 def unmasked(objective: Objective, text: LanguageSample, tokenizer: Any) -> list[list[int]]:

@@ -41,11 +41,6 @@ def url(faulty_s3: tuple[str, FaultyServer]) -> str:
 
 
 @pytest.fixture
-def server(faulty_s3: tuple[str, FaultyServer]) -> FaultyServer:
-    return faulty_s3[1]
-
-
-@pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_requests, "_FIRST_WAIT_S", 0.001)
 

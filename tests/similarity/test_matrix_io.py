@@ -375,7 +375,7 @@ def test_no_pickle_is_ever_opened(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a matrix") as caught:
+    with pytest.raises(UsageError, match="is not a file of a matrix") as caught:
         read_matrix(tmp_path / "m.xlsx")
     assert all(suffix in caught.value.hint for suffix in MATRIX_FORMATS)
 

@@ -5,17 +5,13 @@ import os
 import pytest
 from filelock import FileLock
 
-from tests.support.networks import files
+from tests.support.networks import files, row
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps
-from xsns_stream.store import FisherKey, RowKey, open_store
+from xsns_stream.store import FisherKey, open_store
 from xsns_stream.store.prune import PrunePlan, plan_prune, prune
 
 HEX = "0123456789abcdef" * 2
-
-
-def row(language, seed=0, density=0.15):
-    return RowKey(density, seed, language)
 
 
 def leave(path, name, age=3600.0):

@@ -17,11 +17,6 @@ def url(faulty_s3):
 
 
 @pytest.fixture
-def server(faulty_s3):
-    return faulty_s3[1]
-
-
-@pytest.fixture
 def waits(monkeypatch):
     """The waiting times between requests, in seconds; the test does not wait."""
     seconds = []

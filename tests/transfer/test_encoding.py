@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
-from tests.support.tokenizers import letter_tokenizer
+from tests.support.samples import question
+from tests.support.tokenizers import letter_tokenizer, mini_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import IGNORED, Feature, by_length, collate, encode
@@ -39,9 +39,7 @@ def sentences(count: int, longest: int, seed: int = 0) -> list[TextExample]:
 
 @pytest.fixture(scope="module")
 def mini() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 @pytest.fixture(scope="module")
@@ -196,10 +194,6 @@ def test_long_pairs_are_cut_at_the_longer_one(bert: Any) -> None:
 
 
 # --------------------------------------------------------------------------------------------- answers
-
-
-def question(text: str, passage: str, answer: str) -> TextExample:
-    return TextExample(text, passage, AnswerSpan(passage.index(answer), answer))
 
 
 @pytest.mark.parametrize("kind", ["mini", "bert", "byte_level"])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def page_options(function: Decorated) -> Decorated:
-    """Add the options that determine what the page shows."""
+    """Add the options that determine the contents of the report page."""
     return apply(
         function,
         languages_option,

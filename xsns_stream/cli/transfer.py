@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import FINE_TUNING_PRESETS, LABEL_AT
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
@@ -19,6 +19,7 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     REVISION_HELP,
     TREEBANK_HELP,
+    label_position_option,
     seeds_option,
 )
 from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
@@ -163,14 +164,7 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="How to read labelled words: joined by spaces (given), or in the sentence as it is written (running). "
             "[default: given]",
         ),
-        _tuning(
-            "--label-at",
-            type=click.Choice(LABEL_AT),
-            default="auto",
-            show_default=True,
-            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
-            "first token for others.",
-        ),
+        label_position_option(_tuning),
     )
 
 

@@ -199,7 +199,11 @@ def evaluate(
 
 
 def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
-    """Average metrics over seeds and targets, and compute intervals and, if there is a reference, a comparison."""
+    """Return the evaluation of all predictors, from the row of each predictor.
+
+    Metrics are averaged over seeds and targets, and have intervals. If `reference` names a predictor, the evaluation
+    includes a comparison with this predictor.
+    """
     by_seed = [row.metrics for row in rows]
     index = _reference_index(reference, [row.name for row in rows])
     means, differences = _resampled(pool, rows, index, settings)
@@ -228,7 +232,7 @@ def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: E
 def _resampled(
     pool: _Pool, rows: list[_Row], reference: int | None, settings: EvaluationSettings
 ) -> tuple[Reals, Reals | None]:
-    """Return the mean metrics of every resample, and their differences from the reference predictor.
+    """Return the mean metrics of every resample, and their differences from the predictor at index `reference`.
 
     The cost metrics are resampled separately. Without this, the last bits of the other metrics would depend on whether
     there are cost metrics. Both kinds of metrics use the same resamples.
@@ -315,9 +319,10 @@ def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
 def _comparison(
     name: str, per_target: Reals, differences: Reals, reference: int, settings: EvaluationSettings, untested: int
 ) -> Comparison:
-    """Compare every predictor with the predictor at index `reference`.
+    """Compare every predictor with the predictor at index `reference`, which is called `name`.
 
-    The metric at index `untested` is compared without a p-value.
+    `per_target` are the metrics of each target, float64 [P, M, T], and `differences` are the mean differences in each
+    resample, float64 [P, M, B]. The metric at index `untested` is compared without a p-value.
     """
     paired = per_target - per_target[reference]
     # Means over seeds can differ by rounding. These differences are set to zero, because all of them may have the same

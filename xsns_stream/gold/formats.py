@@ -311,7 +311,7 @@ def _sumeval_runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
 
 
 def _example_count(count: Any) -> float:
-    """Return a number of training examples as a float.
+    """Return a number of training examples, from a JSON file, as a float.
 
     Raises:
         ValueError: The value is negative or infinite, or is not a number.

@@ -266,7 +266,7 @@ def _check_modes(
     workers: Workers | None = None,
     support: bool = False,
 ) -> None:
-    """Raise an error if arguments were given that cannot be combined."""
+    """Raise an error if arguments of :func:`similarity` were given that cannot be combined."""
     if support and (by is not None or sample is not None):
         raise UsageError(
             "support cannot be computed for groups of parameters, or for estimates from a sample.",

@@ -503,7 +503,7 @@ def free_memory(model: Any) -> int:
 
 
 def _release_memory(model: Any) -> None:
-    """Free the memory that a failed pass used."""
+    """Free the memory that a pass used which failed because a batch did not fit into memory."""
     import torch
 
     gc.collect()

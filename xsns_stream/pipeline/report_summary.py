@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from xsns_stream.io.tables import listed
 from xsns_stream.pipeline.ranking_worth import ENOUGH_EXAMPLES, nearest_jaccard, settings_statements
 from xsns_stream.types.similarity_matrix import coefficient_name, coefficient_title
 
@@ -213,9 +214,7 @@ def _unreliable(matrix: SimilarityMatrix, rows: SubNetworkStore, records: Sequen
 
 
 def _listed(codes: Iterable[str]) -> str:
-    names = list(codes)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return listed(list(codes), _SHOWN)
 
 
 def _versions(rows: SubNetworkStore) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ class RowTexts:
         self._digests[row] = frozenset(blake2b(e.key().encode(), digest_size=8).digest() for e in examples)
 
     def update(self, others: RowTexts) -> None:
-        """Add the records and digests of other rows."""
+        """Add all records and digests of another collection to this one."""
         self.records.update(others.records)
         self._digests.update(others._digests)
 

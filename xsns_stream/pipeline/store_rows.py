@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from xsns_stream.errors import LanguageError, PartialError, StoreError, UsageError
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import pick, require_string, select
 from xsns_stream.pipeline.row_selection import StoreLike, as_store, require_path, select_languages
 from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore, open_store
@@ -51,7 +52,7 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 
 def _unheard(sentence: str) -> None:
-    """Ignore a note; the default handler of notes."""
+    """Do nothing with a note; this is the default handler of notes."""
 
 
 def select_keys(
@@ -211,12 +212,10 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
     """
     if not result.failed:
         return
-    named, more = list(result.failed)[:_NAMED], len(result.failed) - _NAMED
-    others = f" and {more} more" if more > 0 else ""
-    first = result.failed[named[0]]
-    number = len(result.failed)
+    first, number = next(iter(result.failed.values())), len(result.failed)
+    names = listed([str(key) for key in result.failed], _NAMED)
     raise PartialError(
-        f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {', '.join(map(str, named))}{others}.",
+        f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {names}.",
         f"the others are in '{target}'. The first error: {first.message} {first.hint}".rstrip(),
     )
 

@@ -152,7 +152,7 @@ def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """Return the value of an option as a JSON value."""
+    """Return the value of an option as a JSON value; a mapping becomes a list of strings `NAME=VALUE`."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

@@ -50,6 +50,8 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
 def _terms(counts: GroupedOverlaps, target: str, candidates: Sequence[str]) -> Reals:
     """Return |A ∩ B| in each group, divided by |A ∪ B| in all groups together, float64 [G, S].
 
+    A are the S candidates, and B is the target.
+
     The sum of these values over the groups is the Jaccard coefficient.
     """
     tables = [table.between(candidates, [target]) for _, table in counts]

@@ -80,7 +80,10 @@ class Design:
         return {"target": self.pairs.sum(axis=0), "source": self.pairs.sum(axis=1)}
 
     def without(self, factor: str, index: int) -> Design:
-        """Return the design without the pairs of one language: the target (or source) at position `index`."""
+        """Return the design without the pairs of one language.
+
+        The language is the target (or the source, as `factor` says) with the index `index`.
+        """
         remaining = self.pairs.copy()
         remaining[(slice(None), index) if factor == "target" else (index, slice(None))] = False
         return replace(self, pairs=remaining)

@@ -259,7 +259,10 @@ def _number_text(cell: str) -> str:
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:
-    """Return {code: number}, or {code: decimal logarithm} for kinds `log-…`; NaN if the number is unknown."""
+    """Return {code: number} from the column of a feature, or {code: decimal logarithm} for kinds `log-…`.
+
+    The number is NaN if it is unknown.
+    """
     known = _by_code(table, feature.column)
     cells = [(code, feature.column, _number_text(known.get(code, ""))) for code in codes]
     number_of = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))

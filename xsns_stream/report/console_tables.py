@@ -156,6 +156,8 @@ def _trained_on(source: str, target: str) -> bool:
 def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
     """Return a table with a row for each target, which lists its most similar sources, most similar first.
 
+    The number of sources in a row is `neighbours`.
+
     Sources with equal similarities are ordered by code; undefined similarities come last and are shown as a dash.
     """
     table = plain_table()

@@ -45,7 +45,7 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
 
 def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation for the terminal.
+    """Return the tables of :func:`evaluation_sheets` for the terminal.
 
     Columns that do not fit into `width` are moved to another table below.
     """

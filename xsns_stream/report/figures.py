@@ -104,7 +104,10 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes; `left` and `top` are the distances in inches from the upper left corner of the page."""
+        """Add axes of a width and a height in inches to the figure of this page, and return the axes.
+
+        `left` and `top` are the distances in inches from the upper left corner of the page.
+        """
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 
@@ -159,7 +162,10 @@ def plain(axes: Axes) -> None:
 
 
 def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size: float = 11.5) -> None:
-    """Write a left-aligned title and subtitle above axes; the text starts `above` points above the axes."""
+    """Write a left-aligned title and subtitle above axes; the text starts `above` points above the axes.
+
+    `size` is the size of the title in points.
+    """
     for text, points, weight, colour in ((subtitle, 8.5, "normal", QUIET_INK), (title, size, "bold", INK)):
         if text:
             text_above(axes, text, above, points, weight, colour)
@@ -198,7 +204,10 @@ def is_dark(rgba: Iterable[float]) -> bool:
 
 
 def language(code: str, longest: int = _MAX_NAME) -> str:
-    """Return the name and the code, such as `Swahili  sw`; only the code if the language has no name."""
+    """Return the name and the code, such as `Swahili  sw`; only the code if the language has no name.
+
+    A name with more than `longest` letters is truncated.
+    """
     name = shown_name(code)
     return code if name == code else f"{cut(name, longest)}  {code}"
 

@@ -249,7 +249,10 @@ def _draw_tree(figure: Figure, tree: Reals, sizes: _Sizes) -> float:
 
 
 def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: SimilarityMatrix, sizes: _Sizes) -> None:
-    """Draw the colour bar on the right of the grid, beside its upper part."""
+    """Draw the colour bar on the right of the grid, beside its upper part.
+
+    `extend` says which ends of the bar are arrows, as in matplotlib.
+    """
     height = min(sizes.height, max(1.2, 0.45 * sizes.height))
     width = float(np.clip(0.012 * sizes.width, 0.12, 0.3))
     box = (1.0 + (width + 0.1) / sizes.width, 1.0 - height / sizes.height)
@@ -262,7 +265,7 @@ def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: Simi
 
 
 def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, sizes: _Sizes, top: float) -> None:
-    """Write the title and the subtitle above the tree, aligned to the left."""
+    """Write the title and the subtitle above the tree, whose height is `top` inches, aligned to the left."""
     seeds = ", ".join(map(str, matrix.seeds))
     facts = [
         f"mean of seeds {seeds}" if len(matrix.seeds) > 1 else f"seed {seeds}" if seeds else "",

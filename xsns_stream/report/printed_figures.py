@@ -172,7 +172,10 @@ def text_width(text: str, points: float) -> float:
 
 
 def _lines(parts: Sequence[str], between: str, points: float, inches: float) -> list[str]:
-    """Join parts into lines that are not wider than `inches`."""
+    """Join parts of a text by `between` into lines that are not wider than `inches`.
+
+    The size of the font is `points`.
+    """
     most = max(8.0, inches * 72 / (0.6 * points))
     lines: list[str] = []
     for part in parts:

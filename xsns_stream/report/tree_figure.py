@@ -71,7 +71,10 @@ def tree_figure(
 def _draw(
     tree: LanguageTree, matrix: SimilarityMatrix, density: float | None, clusters: int | None, inner: float
 ) -> tuple[Figure, int]:
-    """Draw the tree with axes of a width in inches; return the figure, and the number of support values left out."""
+    """Draw the tree; return the figure, and the number of support values that are left out.
+
+    `inner` is the width of the axes in inches.
+    """
     count = len(tree.languages)
     size = _font_size(count)
     page = Page(inner, count * size * _PITCH / 72)

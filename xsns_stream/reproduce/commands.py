@@ -309,6 +309,8 @@ def group_predictors(
 def coverage(step: Step, task: TaskConfig) -> tuple[int | None, int | None, float]:
     """Return how many sources, how many targets, and what share of all pairs have a value from a predictor.
 
+    `step` is the step that computes the predictor.
+
     If the predictor is a store, both numbers are None and the share is 1, because `evaluate` checks the rows of stores.
     """
     import numpy as np

@@ -97,7 +97,7 @@ def target_scores(
 
 
 def scores_of_target(scores: TransferScores, target: str, trivial: Mapping[str, float]) -> TargetScores:
-    """Return the scores of one target, averaged over seeds."""
+    """Return the scores of one target, averaged over seeds; `trivial` is {target: score of the trivial answer}."""
     column = scores.values[:, scores.targets.index(target)].tolist()
     measured = {source: score for source, score in zip(scores.sources, column, strict=True) if math.isfinite(score)}
     others = {source: score for source, score in measured.items() if source != target}

@@ -97,7 +97,8 @@ def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 def mutual_information(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
     """Σ p(x, y) ln(p(x, y) / (p(x) p(y))) of the two bit vectors, in nats, over the four values of (x, y).
 
-    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P; 0 ln 0 = 0. The
+    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P, where P is `size`;
+    0 ln 0 = 0. The
     mutual information of a set with itself is the entropy of the set. The mutual information is zero if one of the two
     sets is empty or contains all parameters.
     """

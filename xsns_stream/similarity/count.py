@@ -308,7 +308,10 @@ def _count_groups(
 
 
 def split_progress(store: RowSource, on_progress: Progress | None, passes: int) -> list[Progress | None]:
-    """Return one progress callback for each of several passes; together they report one continuous progress."""
+    """Return a progress callback for each of several passes over the rows of a store.
+
+    Together, the callbacks report to `on_progress` one continuous progress over all passes.
+    """
     if on_progress is None:
         return [None] * passes
     words = words_for(store.layout.size)
@@ -330,7 +333,7 @@ def _count_with_cache(
     counter: RowCounter,
     on_progress: Progress | None,
 ) -> OverlapCounts:
-    """Return the counts of all pairs, and cache them.
+    """Return the counts of all pairs of the selected languages, and cache the counts.
 
     A language that is not in the cache, or whose row has changed, is compared with all others. If most languages are
     new, all pairs are counted again. Counts of fewer languages do not replace the counts of more languages in the

@@ -32,7 +32,7 @@ _STEP = 1e-4
 
 
 def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
-    """Return J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds if there are several.
+    """Return J(A, B) = |A ∩ B| / |A ∪ B| from a table of counts, or from a table for each seed as the mean over seeds.
 
     This is :func:`similarity` with its default coefficient.
     """
@@ -152,13 +152,17 @@ def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
 
 
 def _chance(table: _Table, formula: Coefficient) -> Reals:
-    """Return the chance level of each pair: the coefficient of the expected overlap, float64 [S, T]."""
+    """Return the chance level of each pair: the coefficient `formula` of the expected overlap, float64 [S, T]."""
     _, a, b, size = _sizes(table)
     return formula(expected_intersection(a, b, size), a, b, size)
 
 
 def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | None:
-    """Return the standard error of the mean over seeds, whose samples are independent; None for exact counts."""
+    """Return the standard error of the mean over seeds of the coefficient `formula`, float64 [S, T].
+
+    The result is None if the counts are exact. `tables` has a table for each seed; the samples of the seeds are
+    independent.
+    """
     if not all(isinstance(table, SampledOverlaps) for table in tables):
         return None
     variances = [_variance(cast(SampledOverlaps, table), formula) for table in tables]
@@ -167,7 +171,7 @@ def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | N
 
 
 def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
-    """Return the variance of a coefficient by the delta method, float64 [S, T].
+    """Return the variance of the coefficient `formula` by the delta method, float64 [S, T].
 
     The variance is gᵀ V g, where g is the gradient of the coefficient and V is the covariance of the counts.
     """

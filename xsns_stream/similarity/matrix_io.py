@@ -475,7 +475,10 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> list[int]:
-    """Return the indices of the labels in `side`, all rows or all columns, whose code no other label in `side` has."""
+    """Return the indices of the labels in `side`, all rows or all columns, whose code no other label in `side` has.
+
+    `code_of` is {label: its code}; labels without a code are left out.
+    """
     codes = [code_of[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 

@@ -92,7 +92,10 @@ class AllPairs:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Return the common bits of all pairs, one array int64 [G, L, L]; see :meth:`RowCount.count`."""
+        """Return the numbers of common bits of all pairs, in one array int64 [G, L, L].
+
+        The arguments are those of :meth:`RowCount.count`.
+        """
         return (intersections(columns, segments, groups, on_progress, device.name, device.threads),)
 
 
@@ -140,7 +143,10 @@ class TwoSides:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Return the counts [G, S, T] and the cardinalities [G, S + T]; see :meth:`RowCount.count`."""
+        """Return the numbers of common bits, int64 [G, S, T], and the cardinalities of all rows, int64 [G, S + T].
+
+        The arguments are those of :meth:`RowCount.count`.
+        """
         both = self.view(columns)
         return cross_intersections(both, self.split, segments, groups, on_progress, device.name, device.threads)
 
@@ -164,7 +170,10 @@ class CommonAndUnited:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Return one array int64 [G, L + 2]; see :meth:`RowCount.count`."""
+        """Return the numbers of bits of L rows, of their intersection and of their union, in an array int64 [G, L + 2].
+
+        The arguments are those of :meth:`RowCount.count`.
+        """
         rows = WithCommon(columns)
         return cross_intersections(rows, 0, segments, groups, on_progress, device.name, device.threads)[1:]
 

@@ -57,10 +57,10 @@ class OverlapCache(Protocol):
         """Return the SHA-256 of the present row of each language."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the cached counts; None if there are no readable counts."""
+        """Return the cached counts of this seed and density; None if there are no readable counts."""
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Replace the cached counts; do nothing if the cache is not writable."""
+        """Replace the cached counts by `overlaps`; do nothing if the cache is not writable."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def overlap_cache(
 
 
 class StoredOverlaps:
-    """Overlap counts in a store; :func:`overlap_cache` returns an object of this class."""
+    """Reader and writer of the overlap counts that are cached in a store; see :func:`overlap_cache`."""
 
     def __init__(
         self,

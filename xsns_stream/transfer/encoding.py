@@ -226,7 +226,7 @@ class _Sentence:
         return self.text[self.ranges[start][0] : self.ranges[stop - 1][1]]
 
     def ranges_in_part(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """Return the character ranges of the words of a part within the text of the part."""
+        """Return the character ranges of the words from `start` to `stop` within the text of this part."""
         origin = self.ranges[start][0]
         return [(begin - origin, end - origin) for begin, end in self.ranges[start:stop]]
 
@@ -296,7 +296,7 @@ def _windows(sentence: _Sentence, count: int, tokenizer: Any, room: int) -> list
 
 
 def _halved(sentence: _Sentence, start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Halve a run of words until each part has at most `room` tokens.
+    """Halve the run of words from `start` to `stop` until each part has at most `room` tokens; return the parts.
 
     A run may have too many tokens because a word after a space may have more tokens than the word alone.
     """

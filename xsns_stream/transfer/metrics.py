@@ -22,7 +22,7 @@ _PUNCTUATION: Final = frozenset(string.punctuation)
 
 
 def accuracy(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the share of predicted labels that equal the true labels, in percent."""
+    """Return the share of predicted labels that equal the true labels, `truth`, in percent."""
     return 100 * sum(map(str.__eq__, truth, predicted)) / len(truth)
 
 

@@ -16,7 +16,6 @@ import pytest
 
 import xsns_stream as xs
 from tests.support import networks
-from tests.support.browsers import chromium
 from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.report import write_matrix
 from xsns_stream.report.page import PredictorPairs, write_page
@@ -28,12 +27,6 @@ from xsns_stream.types.transfer_scores import TransferScores
 pytestmark = pytest.mark.xdist_group("browser")
 SECTIONS = ("summary", "ranking", "heat-map", "tree", "maps", "layers", "evaluation")
 NAMES = {"sw": "Swahili", "zu": "Zulu", "xh": "Xhosa", "fi": "Finnish", "et": "Estonian", "hu": "Hungarian"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,10 @@ def render_figure1(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _score_grid(scores: TransferScores, rows: Sequence[TargetScores]) -> ScoreGrid:
-    """Return the scores in the order of the figure."""
+    """Return the scores as a grid whose sources and targets have the order of the figure.
+
+    `rows` are the scores of each target.
+    """
     targets = [row.target for row in rows]
     means = {source: _mean([row.others[source] for row in rows if source in row.others]) for source in scores.sources}
     sources = sorted(means, key=lambda source: (-means[source], source))

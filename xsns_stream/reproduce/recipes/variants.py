@@ -323,7 +323,10 @@ def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> di
 
 
 def _distinct_counts(agreements: Mapping[int, Agreement]) -> list[float]:
-    """Return the requested numbers of examples, except those for which the text has no further examples."""
+    """Return the requested numbers of examples, except numbers for which the text has no further examples.
+
+    `agreements` is {requested number of examples: agreement}.
+    """
     counts: list[int] = []
     for count in sorted(agreements):
         if not counts or agreements[count].examples > agreements[counts[-1]].examples:
