@@ -24,14 +24,28 @@ from xsns_stream.store import open_store
     ],
 )
 def test_another_experiment_in_the_same_store_is_refused(
-    option: str, value: str, field: str, build: Any, tmp_path: Path
+    option: str, value: str, field: str, build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert build().code == 0
+    # The record of the store is enough, so that the model is not loaded.
+    monkeypatch.delattr("xsns_stream.pipeline.build.load_for_build")
     completed = build(lang="et", **{option: value})
     assert (completed.code, completed.out) == (1, "")
     assert f"error: the store '{tmp_path / 'x.zarr'}' contains another experiment: {field}" in completed.err
     assert "hint: repeat the store's settings, or write to another path" in completed.err
     assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
+
+
+def test_a_store_that_is_read_only_is_refused_before_the_model_is_loaded(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build().code == 0
+    monkeypatch.setattr("xsns_stream.store.storage.local._is_writable_folder", lambda path: False)
+    monkeypatch.delattr("xsns_stream.pipeline.build.load_for_build")
+    completed = build(lang="et")
+    assert (completed.code, completed.out) == (1, "")
+    assert f"error: the store '{tmp_path / 'x.zarr'}' cannot be written to" in completed.err
+    assert "xsns-stream copy" in completed.err
 
 
 @pytest.mark.parametrize("kind", ["under a file", "a file", "another folder", "proc"])
@@ -157,7 +171,7 @@ def test_a_dry_run_estimates_and_writes_nothing(build: Any, tmp_path: Path) -> N
     ("arguments", "options", "code"),
     [
         ((), {"examples": 7}, 1),
-        ((), {"max_length": 65}, 2),
+        ((), {"max_length": 65}, 1),
         (("--mean-span", "3"), {}, 2),
         (("--parts", "4"), {"lang": "sw,short"}, 2),
     ],

@@ -396,7 +396,10 @@ def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...],
             f"{where} contains a label for each word, but the text is not split into words.", _LABEL_FORMS
         )
     if len(words) != len(labels):
-        raise CorpusError(f"{where} contains {len(labels)} labels for {len(words)} words.", "give one label per word.")
+        raise CorpusError(
+            f"{where} has another number of labels ({len(labels)}) than of words ({len(words)}).",
+            "give one label per word.",
+        )
     remaining = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
     return encodable(TextExample(unit.text, unit.pair, remaining if any(remaining) else None, unit.running))
 

@@ -159,7 +159,7 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of `names` that are labels of the examples or, for named entities, types in their tags."""
+    """Return the elements of `names` that are labels of the examples or, for named entities, types in their tags."""
     wanted = set(names)
     if not wanted:
         return wanted

@@ -137,7 +137,7 @@ def open_adapter(folder: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _check_alone(folder: Path, name: str) -> None:
-    """Raise an error if a folder has other weights than those of one adapter."""
+    """Raise an error if a folder contains no weights of an adapter, or other safetensors files beside them."""
     others = sorted(path.name for path in folder.glob("*.safetensors") if path.name != WEIGHTS)
     if others:
         raise ModelError(
@@ -149,7 +149,7 @@ def _check_alone(folder: Path, name: str) -> None:
         below = sorted(path.parent.name for path in folder.glob(f"*/{ADAPTER}"))
         if below:
             raise ModelError(
-                f"the folder '{name}' has no weights of an adapter, which are in folders below it: {', '.join(below)}.",
+                f"the folder '{name}' has no weights of an adapter; they are in a folder below it: {', '.join(below)}.",
                 f"give one of them: --model '{Path(name) / below[0]}'.",
             )
         pickled = (folder / "adapter_model.bin").exists()

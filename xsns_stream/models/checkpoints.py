@@ -159,11 +159,12 @@ def _no_safetensors(folder: Path, name: str) -> ModelError:
     """Return the error for a folder without weights that are read; it shows a command to convert other weights."""
     if inner := model_folders(folder):
         return ModelError(
-            f"the folder '{name}' is not the folder of a model, which is in a folder below it: {listed(inner)}.",
+            f"the folder '{name}' is not the folder of a model; it contains such a folder: {listed(inner)}.",
             f"give the folder of the model: --model '{Path(name) / inner[-1]}'.",
         )
     found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
-    only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
+    are = ", which is" if len(found) == 1 else " and others, which are"
+    only = f" It has {found[0]}{are} not read." if found else ""
     from_hub = folder.parent.name == "snapshots"
     gguf = "; from a repository with GGUF files, download one file with `hf download` and give its path"
     revision = "also try `--revision refs/pr/N` if the page of the model on the Hub has a pull request that adds them"

@@ -30,6 +30,7 @@ from xsns_stream.pipeline.events import (
     reasons_of,
 )
 from xsns_stream.pipeline.finished_builds import finished_build, remember_finished
+from xsns_stream.pipeline.prepare_build import refuse_other_settings
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
@@ -243,11 +244,14 @@ def carry_out(
         from xsns_stream.pipeline.cluster_items import refuse_loaded_model
 
         refuse_loaded_model(plan.model)
+    refuse_other_settings(plan.settings, plan.model_options, store)
     if dry_run:
         settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
         return estimate_build(settings, loaded, store, on_event, workers)
     if (finished := finished_build(plan.settings, plan.model_options, store)) is not None:
         return finished
+    if plan.settings.missing_rows(store):
+        store.check_writable()
     if workers is not None:
         from xsns_stream.pipeline.cluster_build import run_build_on_cluster
 

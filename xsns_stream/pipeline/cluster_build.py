@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -215,11 +216,25 @@ def run_build_on_cluster(
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
     refuse_loaded_model(model)
+    progress = BuildProgress(on_event)
+    with workers.reached(noting(progress.notify)) if settings.missing_rows(store) else nullcontext(workers) as reached:
+        return _build(settings, model, model_options, store, reached, progress)
+
+
+def _build(
+    settings: BuildSettings,
+    model: Any,
+    model_options: Mapping[str, Any],
+    store: SubNetworkStore,
+    workers: Workers,
+    progress: BuildProgress,
+) -> BuildResult:
+    """Check the experiment, hand out the missing rows, and return the result."""
     if settings.missing_rows(store):
         workers.preload()
     settings, loaded = load_for_build(settings, model, **model_options)
-    prepared = prepare_build(settings, loaded, store, on_event)
-    progress, notes = BuildProgress(on_event), loaded.notes
+    prepared = prepare_build(settings, loaded, store, progress.on_event)
+    notes = loaded.notes
     if prepared.missing:
         run = prepare_run(prepared, loaded, store, progress.notify)
         store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)

@@ -280,6 +280,14 @@ class SubNetworkStore(StoreReader):
         self._ensure(Header.of(fisher.provenance, fisher.layout), None)
         return save_fisher(self.storage, key, fisher, encoding)
 
+    def check_writable(self) -> None:
+        """Check, before a measurement, that the folder of the store may be written to.
+
+        Raises:
+            StoreError: The folder or its file system is read-only.
+        """
+        self.storage.check_writable()
+
     def check_saves_fisher(self) -> None:
         """Check, before a measurement, that Fisher values can be saved in this store.
 

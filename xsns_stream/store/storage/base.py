@@ -297,6 +297,14 @@ class Storage(ABC):
     # ----------------------------------------------------------------------------- files beside a store
 
     @abstractmethod
+    def check_writable(self) -> None:
+        """Check, before a long computation, that rows can be added to an existing store; for folders only.
+
+        Raises:
+            StoreError: The folder cannot be written to.
+        """
+
+    @abstractmethod
     def check_creatable(self) -> None:
         """Check, before a long computation, that a store can be created here.
 

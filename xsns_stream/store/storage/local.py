@@ -351,6 +351,14 @@ class LocalStorage(Storage):
                 "choose another path, or change the permissions of the folder.",
             )
 
+    def check_writable(self) -> None:
+        """Check that the folder of an existing store may be written to."""
+        if self.root.exists() and not _is_writable_folder(self.root):
+            raise StoreError(
+                f"the store '{self}' cannot be written to: its folder or its file system is read-only.",
+                "copy the store to another folder with `xsns-stream copy`, or change the permissions.",
+            )
+
     def sweep(self) -> None:
         """Remove the work folders of killed processes beside the store; see :func:`work_folder`."""
         for folder in left_folders(self.root):

@@ -457,6 +457,9 @@ class RemoteStorage(Storage):
     def check_creatable(self) -> None:
         """Do nothing, because only an attempt shows whether objects can be put."""
 
+    def check_writable(self) -> None:
+        """Do nothing, for the same reason."""
+
     def sweep(self) -> None:
         """Do nothing, because no work folders are created beside an object store."""
 
