@@ -109,7 +109,7 @@ def test_a_damaged_row_is_not_copied_and_gives_exit_code_3(folder, in_process):
     (failed,) = json.loads(out)["result"]["failed"]
     assert (failed["language"], failed["seed"]) == ("zh-Hant", 7)
     assert "does not contain the bits that were committed" in failed["error"]
-    assert err.startswith("error: 1 row could not be read: 'zh-Hant' (seed 7, density 0.15).\nhint: the other rows are in")
+    assert err.startswith("error: 1 row could not be read: 'zh-Hant' (seed 7, density 0.15).\nhint: the other rows are")
     assert names(folder / "c.zarr") == [("fi", 7), ("sw", 7), ("sw", 8)]
 
 
