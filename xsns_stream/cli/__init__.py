@@ -185,7 +185,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 def run() -> None:
     """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
-    # A caller that ignores the signal, such as a shell, decides for its children.
+    # If the caller has set this process to ignore the signal, the signal stays ignored.
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt_as_terminated)
     set_native_threads()

@@ -458,7 +458,7 @@ class RemoteStorage(Storage):
         """Do nothing, because only an attempt shows whether objects can be put."""
 
     def check_writable(self) -> None:
-        """Do nothing, for the same reason."""
+        """Do nothing, because only an attempt shows whether objects can be put."""
 
     def sweep(self) -> None:
         """Do nothing, because no work folders are created beside an object store."""
