@@ -142,7 +142,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Arguments of the command line; None for those of this process.
+        args: Arguments of the command line; None for the arguments of this process.
         within_another: Whether another verb runs this verb and reports an interruption.
 
     Raises:
