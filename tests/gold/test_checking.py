@@ -10,6 +10,7 @@ import pytest
 
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.gold import ImportedScores, import_scores
+from xsns_stream.gold.score_files import summarise
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_infinite_cells_are_named_and_nan_is_missing(matrix: Any) -> None:
         matrix("source,sw,fi\nsw,90,inf\nfi,-Infinity,80\n")
     imported = matrix("source,sw,fi\nsw,90,NaN\nfi,nan,80\n", unit="percent")
     assert np.isnan(imported.scores.values).sum() == 2
-    assert imported.notes == ("2 of 4 pairs have no score: sw → fi, fi → sw.",)
+    assert imported.notes == ("2 of 2 pairs of different languages have no score: sw → fi, fi → sw.",)
 
 
 def test_duplicate_score_is_an_error(matrix: Any) -> None:
@@ -388,6 +389,17 @@ def test_matrix_that_looks_transposed_is_noted(matrix: Any) -> None:
     assert any("this looks transposed" in note for note in matrix(transposed, unit="percent").notes)
     assert matrix(transposed, unit="percent", transpose=True).notes == ()
     assert matrix(",sw,fi,et\nsw,90,50,60\nfi,40,80,70\n", unit="percent").notes == ()
+
+
+def test_a_sparse_table_with_few_targets_does_not_look_transposed(matrix: Any) -> None:
+    """The same count of pairs without a score is in the note and in the summary."""
+    sparse = "source,target,score\nfi,sw,50\net,sw,60\nde,fi,70\nen,fi,40\nsw,sw,90\n"
+    imported = matrix(sparse, layout="long", unit="percent")
+    assert imported.notes == (
+        "4 of 8 pairs of different languages have no score: et → fi, de → sw, en → sw, sw → fi.",
+        "1 source has no score on its own language: fi.",
+    )
+    assert len(summarise(imported.scores).missing) == 4
 
 
 def test_seeds_for_some_lines_only_are_an_error(matrix: Any) -> None:

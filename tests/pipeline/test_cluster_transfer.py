@@ -335,11 +335,10 @@ def test_a_unit_of_another_process_is_left_to_it(client: Any, tune: Any, alone: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_fine_tuning_continues_after_its_client_was_interrupted_or_killed(
     how: signal.Signals, tune: Any, alone: Path, data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches every process of a terminal; a kill reaches the client only."""
     output = tmp_path / "gold.parquet"
     process = _start(data, tiny_folder, output)
     wait_for(lambda: len(units(output)) > 0, process)

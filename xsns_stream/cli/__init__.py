@@ -9,11 +9,13 @@ from __future__ import annotations
 import _thread
 import io
 import os
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from types import FrameType
 from typing import Any, Final
 
 import click
@@ -58,7 +60,11 @@ _KEPT: Final = {
 
 
 class _InterruptedError(KeyboardInterrupt):
-    """The user interrupted a verb; the argument is its name."""
+    """Raised if the user interrupts a verb; the argument of the exception is the name of the verb."""
+
+
+#: Whether this process has received SIGTERM, which batch systems send at the time limit of a job.
+_terminated = threading.Event()
 
 
 class _ReaderGoneError(Exception):
@@ -157,8 +163,8 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     except (KeyboardInterrupt, click.Abort) as error:
         if within_another:
             raise KeyboardInterrupt from None
-        _print_error("interrupted.", _hint_after(error))
-        code = ExitCode.INTERRUPTED
+        _print_error("terminated by SIGTERM." if _terminated.is_set() else "interrupted.", _hint_after(error))
+        code = ExitCode.TERMINATED if _terminated.is_set() else ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
         # The reader, such as `head`, does not need more output.
         code = ExitCode.OK
@@ -177,18 +183,32 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 
 
 def run() -> None:
-    """Run the command line as the main program."""
+    """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
+    # A caller that ignores the signal, such as a shell, decides for its children.
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt_as_terminated)
     set_native_threads()
     try:
         main()
     except SystemExit as stop:
-        if stop.code == ExitCode.INTERRUPTED:
+        if stop.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
             # Interrupted threads of native libraries may abort the process while it ends, which would change its exit
             # code. All results are on disk at this point.
             sys.stderr.flush()
-            os._exit(ExitCode.INTERRUPTED)
+            os._exit(int(stop.code))
         raise
+
+
+def _interrupt_as_terminated(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM like Ctrl-C, with another message and exit code; a second SIGTERM ends the process at once.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
+    _terminated.set()
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:

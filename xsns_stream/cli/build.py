@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import DEFAULT_CORPUS, LABEL_AT
+from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
     corpus_option,
     corpus_options,
+    label_position_option,
     length_option,
     model_option,
     model_options,
@@ -85,14 +86,7 @@ def _objective_options(function: Decorated) -> Decorated:
             "smaller share is faster.  [default: 1]",
         ),
         length_option,
-        _model(
-            "--label-at",
-            type=click.Choice(LABEL_AT),
-            default="auto",
-            show_default=True,
-            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
-            "first token for others.",
-        ),
+        label_position_option(_model),
         _model(
             "--head-seed",
             default=0,
@@ -172,8 +166,8 @@ def _estimator_options(function: Decorated) -> Decorated:
             type=click.Choice(["exact", "histogram", "percentile"]),
             default=None,
             help="Method for the threshold: the K-th largest value (exact); an estimate within 0.8 % of it "
-            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: exact; authors: "
-            "percentile]",
+            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: percentile for "
+            "--estimator authors, otherwise exact]",
         ),
         _selection(
             "--keep-fisher",

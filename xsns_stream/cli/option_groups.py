@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from xsns_stream.cli.choices import COEFFICIENTS, CORRECTIONS, OBJECTIVES
+from xsns_stream.cli.choices import COEFFICIENTS, CORRECTIONS, LABEL_AT, OBJECTIVES
 from xsns_stream.cli.option_sections import Decorated, Options, apply, section
 from xsns_stream.cli.output import DENSITIES, LANG, SEEDS, SOURCES, TARGETS, lasting
 from xsns_stream.cli.parameter_types import Numbers, WholeNumbers, flattened
@@ -144,6 +144,18 @@ def length_option(function: Decorated) -> Decorated:
         help="Maximum length of an example in tokens; longer text is cut.",
     )(function)
     return decorated
+
+
+def label_position_option(option: Options) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--label-at`, which is created by `option`."""
+    return option(
+        "--label-at",
+        type=click.Choice(LABEL_AT),
+        default="auto",
+        show_default=True,
+        help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
+        "first token for others.",
+    )
 
 
 def model_options(function: Decorated) -> Decorated:

@@ -275,7 +275,7 @@ class Progress:
         self.quiet = quiet
 
     def __call__(self, event: Event) -> None:
-        """Print one event."""
+        """Print one line about an event of the run, unless `quiet` is True."""
         from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
 
         match event:

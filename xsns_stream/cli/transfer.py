@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import FINE_TUNING_PRESETS, LABEL_AT
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
@@ -19,6 +19,7 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     REVISION_HELP,
     TREEBANK_HELP,
+    label_position_option,
     seeds_option,
 )
 from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
@@ -163,14 +164,7 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="How to read labelled words: joined by spaces (given), or in the sentence as it is written (running). "
             "[default: given]",
         ),
-        _tuning(
-            "--label-at",
-            type=click.Choice(LABEL_AT),
-            default="auto",
-            show_default=True,
-            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
-            "first token for others.",
-        ),
+        label_position_option(_tuning),
     )
 
 
@@ -276,7 +270,7 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
     for units, work in (
-        (plan.again, "these units lack targets and their models were not saved, so that they are fine-tuned again"),
+        (plan.again, "these units lack targets, and are fine-tuned again, because their models were not saved"),
         (plan.kept, "these units lack targets, on which their saved models are tested"),
     ):
         if units:
@@ -341,7 +335,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     if plan.times is not None and plan.seconds is not None:
         say(
             f"{duration(plan.seconds, 'at most')} here: {plan.training_examples:,} training examples × "
-            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
+            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} test examples × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
     if plan.workers is not None:

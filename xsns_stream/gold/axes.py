@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
+import numpy.typing as npt
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.problems import Problems
 from xsns_stream.gold.raw_scores import ImportOptions, RawCell, RawScores
 from xsns_stream.io.tables import listed
 from xsns_stream.language_labels import Labels, read_labels
+from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
@@ -122,12 +124,32 @@ def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, li
         if (empty := [code for code in before if code not in after])
     ]
     scores = scores.restricted(sources, targets)
-    missing = [
-        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
-    ]
-    if missing:
-        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
+    notes += _missing_notes(scores)
     other_regimes = scores.cells[1:]
     if further := int(np.isnan(other_regimes).sum()):
         notes.append(f"in the other regimes, {further} of {other_regimes.size} scores are missing.")
     return scores, notes
+
+
+def _missing_notes(scores: TransferScores) -> list[str]:
+    """Return notes on pairs of different languages without a score, and on languages without a score on themselves."""
+    own, without = own_pairs(scores), np.isnan(scores.values)
+    notes = []
+    missing = [f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(without & ~own)]
+    if missing:
+        has = "has" if len(missing) == 1 else "have"
+        pairs = f"{len(missing)} of {(~own).sum()} pairs of different languages"
+        notes.append(f"{pairs} {has} no score: {listed(missing)}.")
+    if itself := [scores.sources[row] for row, _ in np.argwhere(without & own)]:
+        has = "source has no score on its" if len(itself) == 1 else "sources have no score on their"
+        notes.append(f"{len(itself)} {has} own language: {listed(itself)}.")
+    return notes
+
+
+def own_pairs(scores: TransferScores) -> npt.NDArray[np.bool_]:
+    """Return for each source and target whether the target is the source's own language, or one of a mixture.
+
+    Returns:
+        Array of shape (sources, targets).
+    """
+    return np.array([[target in constituents(source) for target in scores.targets] for source in scores.sources])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
+from xsns_stream.gold.axes import own_pairs
 from xsns_stream.gold.checking import LeftOut
 from xsns_stream.io.numbers import ReadCells
 from xsns_stream.io.tables import all_listed, listed
 from xsns_stream.language_labels import Labels
 from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
+
+#: Share of the pairs of different languages that have a score in a matrix.
+_FULL: Final = 0.9
 
 
 def mean_note(means: set[str]) -> Iterator[str]:
@@ -66,10 +71,13 @@ def number_notes(read: ReadCells) -> Iterator[str]:
 def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
     """Yield a note if every target is a source, but not every source is a target.
 
-    Usually every source is a target, because a language with training data nearly always has test data.
+    In a matrix, every source is usually a target, because a language with training data nearly always has test data.
+    A table with few of the pairs is not a matrix: its authors have chosen targets, and then sources for each of them.
     """
     more = set(scores.sources) - set(scores.targets)
-    if more and set(scores.targets) < set(scores.sources) and not transpose:
+    between = ~own_pairs(scores)
+    full = np.isfinite(scores.values[between]).mean() >= _FULL if between.any() else False
+    if more and full and set(scores.targets) < set(scores.sources) and not transpose:
         count = "1 source is not a target" if len(more) == 1 else f"{len(more)} sources are not targets"
         yield (
             f"this looks transposed: every target is also a source, and {count}, although "
@@ -91,7 +99,7 @@ def own_language_note(scores: TransferScores) -> Iterator[str]:
     In this case smaller scores may be better.
     """
     values = scores.values
-    own = np.array([[source == target for target in scores.targets] for source in scores.sources])
+    own = own_pairs(scores)
     finite = np.isfinite(values)
     if (own & finite).sum() < 2 or not (~own & finite).any():
         return

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.axes import own_pairs
 from xsns_stream.gold.checking import check_range
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import read_parquet, write_csv, write_parquet
@@ -31,7 +32,6 @@ from xsns_stream.io.tables import (
     read_table,
     to_codes,
 )
-from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ class ScoreSummary:
 def summarise(scores: TransferScores) -> ScoreSummary:
     """Return statistics of the scores of the main regime, averaged over seeds."""
     values = scores.values
-    own = np.array([[target in constituents(source) for target in scores.targets] for source in scores.sources])
+    own = own_pairs(scores)
     known = np.isfinite(values)
     others = np.where(own, np.nan, values)
     between, itself = others[np.isfinite(others)], values[own & known]

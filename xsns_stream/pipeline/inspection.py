@@ -27,16 +27,25 @@ class StoreSummary:
     Attributes:
         facts: Summary of the store from :meth:`xsns_stream.SubNetworkStore.info`.
         keys: Labels of all rows.
+        leftovers: {path: size in bytes} of the files and folders that `xsns-stream prune --unfinished` would remove:
+            those of rows that were never committed, and those that killed processes left in the store or beside it.
+            Empty for a store in an object store, where they cannot be recognised.
     """
 
     facts: Mapping[str, Any]
     keys: tuple[RowKey, ...]
+    leftovers: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `xsns-stream info --json` prints."""
         from xsns_stream.report import shown_name
 
-        return {**self.facts, "names": {code: shown_name(code) for code in self.facts["languages"]}}
+        return {
+            **self.facts,
+            "leftovers": list(self.leftovers),
+            "leftover_bytes": sum(self.leftovers.values()),
+            "names": {code: shown_name(code) for code in self.facts["languages"]},
+        }
 
 
 def summarise_store(store: StoreLike) -> StoreSummary:
@@ -45,8 +54,12 @@ def summarise_store(store: StoreLike) -> StoreSummary:
     Raises:
         StoreError: The store cannot be read.
     """
+    from xsns_stream.store.prune import plan_prune
+    from xsns_stream.store.storage.local import LocalStorage
+
     rows = as_store(store)
-    return StoreSummary(rows.info(), tuple(rows.keys()))
+    leftovers = plan_prune(rows, leftovers=True).leftovers if isinstance(rows.storage, LocalStorage) else {}
+    return StoreSummary(rows.info(), tuple(rows.keys()), leftovers)
 
 
 # ----------------------------------------------------------------------------------------------- a corpus

@@ -152,7 +152,7 @@ def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """Return the value of an option as a JSON value."""
+    """Return the value of an option as a JSON value; a mapping becomes a list of strings `NAME=VALUE`."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -479,7 +479,7 @@ def _note(stored: StoreSettings, taken: Mapping[str, Any]) -> str:
         for name, label in named.items()
         if name in taken and (name in _ALWAYS_NAMED or _is_unusual(name, taken[name], stored))
     ]
-    return f"taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
+    return f"these options are taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
 
 
 def _is_unusual(name: str, value: Any, stored: StoreSettings) -> bool:

@@ -154,7 +154,7 @@ class RemoteStorage(Storage):
         return next(self.list(), None) is None
 
     def exists(self, key: str) -> bool:
-        """Return whether an object has this key."""
+        """Return whether there is an object under a key."""
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:
@@ -316,7 +316,7 @@ class RemoteStorage(Storage):
         )
 
     def remove(self, key: str) -> None:
-        """Delete an object; do nothing if there is none."""
+        """Delete the object under a key; do nothing if there is no object."""
         self._delete([checked_key(key)])
 
     def remove_tree(self, prefix: str) -> None:
@@ -456,6 +456,9 @@ class RemoteStorage(Storage):
 
     def check_creatable(self) -> None:
         """Do nothing, because only an attempt shows whether objects can be put."""
+
+    def check_writable(self) -> None:
+        """Do nothing, for the same reason."""
 
     def sweep(self) -> None:
         """Do nothing, because no work folders are created beside an object store."""
