@@ -87,7 +87,7 @@ def test_one_failed_language_does_not_stop_the_others(content: bytes, build: Any
     assert completed.code == 3
     assert completed.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 already present, 1 failed.\n"
     assert "failed: fi (seed 42): " in completed.err
-    assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The reason: " in completed.err
+    assert "error: 1 of 3 rows failed: fi.\nhint: the other rows are committed. The reason: " in completed.err
     store = open_store(tmp_path / "x.zarr")
     assert (store.languages, store.verify()) == (("et", "sw"), [])
     # After the file is repaired, the same command measures the missing row.
@@ -196,8 +196,8 @@ def test_a_dry_run_names_the_rows_that_would_fail(build: Any, write_texts: Any, 
     for line in ("failed: et (seed 42): ", "failed: zu (seed 42): ", "error: 2 of 3 rows failed: et, zu."):
         assert line in dry.err
         assert line in completed.err
-    assert "hint: the others can be measured." in dry.err
-    assert "hint: the others are committed." in completed.err
+    assert "hint: the other rows can be measured." in dry.err
+    assert "hint: the other rows are committed." in completed.err
 
 
 def test_a_dry_run_needs_the_model(build: Any, tmp_path: Path) -> None:

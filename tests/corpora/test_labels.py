@@ -239,7 +239,10 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
     [
         ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains a value of the type float, not a label."),
         ({"text": "leo", "label": ["A"]}, "contains a label for each word, but the text is not split into words."),
-        ({"tokens": ["leo"], "label": ["A", "B"]}, "column 'label' of x.jsonl contains 2 labels for 1 words."),
+        (
+            {"tokens": ["leo"], "label": ["A", "B"]},
+            "column 'label' of x.jsonl has another number of labels (2) than of words (1).",
+        ),
         ({"text": "leo", "answers": GOOD}, "x.jsonl has answers, but no passage beside the question."),
         (
             {**QUESTION, "answers": {"answer": "leo"}},

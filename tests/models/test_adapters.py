@@ -283,7 +283,7 @@ def test_a_folder_of_several_adapters_is_refused(copied: Path, tmp_path: Path) -
     copied.rename(folder / "sw")
     (folder / "adapter_config.json").write_bytes((folder / "sw" / "adapter_config.json").read_bytes())
     error = refused(folder)
-    assert error.message == f"the folder '{folder}' has no weights of an adapter, which are in folders below it: sw."
+    assert error.message == f"the folder '{folder}' has no weights of an adapter; they are in a folder below it: sw."
     assert error.hint == f"give one of them: --model '{folder / 'sw'}'."
 
 

@@ -59,7 +59,7 @@ def test_a_folder_of_checkpoints_is_not_a_model(tiny_copy: Path, tmp_path: Path)
     for step in (500, 1000):
         shutil.copytree(tiny_copy, run / f"checkpoint-{step}")
     error = refused(run)
-    assert error.message.endswith("which is in a folder below it: checkpoint-500, checkpoint-1000.")
+    assert error.message.endswith("it contains such a folder: checkpoint-500, checkpoint-1000.")
     assert error.hint == f"give the folder of the model: --model '{run / 'checkpoint-1000'}'."
 
 

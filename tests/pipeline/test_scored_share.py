@@ -69,7 +69,9 @@ def test_later_builds_have_the_share_of_the_store(causal: Path, texts: Path, pat
     assert store.languages == ("fi", "sw")
     assert store.experiment["objective"] == "causal-lm(max_length=24,scored_share=0.15)"
     assert settings_of_store(store).options["scored_share"] == 0.15
-    (note,) = (e.text for e in events if isinstance(e, Noted) and e.text.startswith("taken from the store"))
+    (note,) = (
+        e.text for e in events if isinstance(e, Noted) and e.text.startswith("these options are taken from the store")
+    )
     assert "scored share 0.15" in note
     other = xs.build(
         texts, causal, path.with_name("b.zarr"), languages="fi", scored_share=0.15, batch_size=1, **OPTIONS

@@ -153,7 +153,7 @@ def test_operands_of_another_kind_are_refused(operation: str) -> None:
     [
         (layout_of((10, 7), name="v"), "tensor 0 is 'w.0' in one and 'v.0' in the other"),
         (layout_of((7, 10)), "'w.0' has the shape [10, 7] in one and [7, 10] in the other"),
-        (layout_of((10, 7), (3,)), "one has 1 tensors and the other has 2"),
+        (layout_of((10, 7), (3,)), "the numbers of tensors are 1 and 2"),
     ],
 )
 @pytest.mark.parametrize("operation", ["and_", "or_", "sub", "xor", "le", "lt", "ge", "gt", "overlap", "isdisjoint"])

@@ -83,6 +83,6 @@ def command(
         first = next(iter(result.failed.values()))
         raise PartialError(
             f"{counted(len(result.failed), 'language')} could not be exported: {', '.join(result.failed)}.",
-            first.message,
+            f"the first error: {first.message} {first.hint}".rstrip(),
         )
     next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)

@@ -156,8 +156,8 @@ def command(
     """Compute the similarity matrix of the languages of a store.
 
     The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix. For more languages, the three
-    nearest sources of each language are listed; -o writes the whole matrix. Counts are saved in the store, so that
-    languages that were compared before are not read again.
+    nearest sources of each language are listed; -o writes the whole matrix. Overlap counts are
+    saved in the store; languages that were compared before are not read again.
 
     This process counts with one thread for each core. --scheduler uses the machines of a cluster of Dask, each of which
     reads a part of the columns of all rows.

@@ -318,7 +318,7 @@ def print_matrix(matrix: SimilarityMatrix) -> int:
 
 
 def note(text: str, quiet: bool) -> None:
-    """Print a line to stderr. The line is not wrapped, so that it can be searched for."""
+    """Print a line to stderr, without wrapping it, unless `quiet` is True."""
     if not quiet:
         say(text, err=True)
 

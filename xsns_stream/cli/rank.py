@@ -76,7 +76,7 @@ def rank_options(function: Decorated) -> Decorated:
             type=click.Choice(["top", "coverage"]),
             default=None,
             help="Method for --sources-k: top chooses the most similar sources; coverage repeatedly chooses the "
-            "source that adds the largest uncovered part of the target's sub-network. [default: top]",
+            "source that covers most of the still uncovered part of the target's sub-network. [default: top]",
         ),
         click.option(
             "--gold",

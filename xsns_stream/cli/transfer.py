@@ -270,7 +270,7 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
     for units, work in (
-        (plan.again, "these units lack targets and their models were not saved, so that they are fine-tuned again"),
+        (plan.again, "these units lack targets, and are fine-tuned again, because their models were not saved"),
         (plan.kept, "these units lack targets, on which their saved models are tested"),
     ):
         if units:
@@ -335,7 +335,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     if plan.times is not None and plan.seconds is not None:
         say(
             f"{duration(plan.seconds, 'at most')} here: {plan.training_examples:,} training examples × "
-            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
+            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} test examples × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
     if plan.workers is not None:

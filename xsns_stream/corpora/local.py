@@ -220,7 +220,7 @@ def open_folder(
 
     CoNLL-U files may also have the names of Universal Dependencies (`sw_treebank-ud-train.conllu`); then the files of
     one split are read. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
-    (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
+    (`UD_Swahili-Treebank/`) are treebanks; all treebanks of one language are one text.
 
     Args:
         folder: The folder. Subfolders are read if they are treebanks or have a layout of

@@ -197,7 +197,11 @@ def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
         if name == f"{before}{written}{after}" and code_or_none(written):
             grouped[written] = [text for text in table[name] if not _is_missing(text)]
     if not grouped:
-        raise UsageError(f"no column '{pattern}' is named by a language; there are {', '.join(columns)}.", IN_MEMORY)
+        raise UsageError(
+            f"no column has the name '{pattern}' with a language in place of {LANG}; the columns are "
+            f"{', '.join(columns)}.",
+            IN_MEMORY,
+        )
     return grouped
 
 

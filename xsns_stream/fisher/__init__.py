@@ -141,8 +141,8 @@ def diagonal_fisher(
             batches. With `loss`, batches of any tensors {name: tensor [B, …]}. They are moved to the model's device.
         layout: θ; by default all blocks of a model of transformers, from :func:`xsns_stream.parameter_layout`, and
             every parameter of any other module.
-        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
-            others.
+        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the other
+            estimators.
         token_reduction: `sum` follows the equation. `mean` first divides the log-likelihood of an example by its number
             of scored positions, which weights the example by the inverse square of that number.
         labels: `data`, or `sample` to draw each label from the model (true Fisher).

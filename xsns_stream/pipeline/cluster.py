@@ -145,7 +145,8 @@ class _Running:
 class _ClientRun(Generic[Item, Result]):
     """The state of one call of :func:`run_on_cluster`.
 
-    Dask calls the callbacks in its own threads. The callbacks therefore only put messages into a queue.
+    Dask calls the methods that receive its events in its own threads. These methods therefore only put messages into a
+    queue, and :meth:`loop` handles the messages.
     """
 
     client: Client
@@ -308,7 +309,7 @@ class _ClientRun(Generic[Item, Result]):
             times = f"begun {attempts} times" if attempts else f"given to workers {self.submitted[key]} times"
             if attempts == 1:
                 times, reason = "begun once", reason.replace(" each time", "")
-            hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
+            hint = "give workers more memory, give a smaller --batch or --max-length, or run the same command again."
             self.on_failed(item, XsnsError(f"it was {times}, and {reason}", hint), tuple(self.begun[key]))
             return
         if reason == _DIED and running is not None:

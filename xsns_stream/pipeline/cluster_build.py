@@ -74,7 +74,7 @@ class RowOutcome:
     """The report of a worker about a row.
 
     Attributes:
-        taken: Whether another build of the same store has claimed the row, so that the worker did nothing.
+        taken: Whether the worker did nothing, because another build of the same store has claimed the row.
         events: Notes on the row, followed by its commit or its failure. Empty if another process had committed the row.
         texts: Record of the text of the row.
         details: Machine and traceback of a failure; otherwise empty.

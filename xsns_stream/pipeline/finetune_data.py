@@ -209,7 +209,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     """Return one note for each source whose training data lack a class that other sources have.
 
     Raises:
-        CorpusError: A target has a class that no source has, so that no model can predict it.
+        CorpusError: A target has a class that no source has, and that no model can therefore predict.
     """
     if not data.labels:
         return []

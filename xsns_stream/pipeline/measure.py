@@ -137,7 +137,7 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
             if result is not None:
                 yield result
                 return
-        # The exception is out of scope here, so that the memory of the failed pass can be released.
+        # The exception, which refers to the tensors of the failed pass, is out of scope here, and they can be freed.
         _release_memory(run.loaded.model)
         _shrink_batches(row, examples, run)
 
@@ -362,11 +362,11 @@ class StabilityCurve:
 
 
 class SplitHalves:
-    """Sums over one half of the examples, separate from the running sums over all examples.
+    """Sums of squared gradients over the first half of the examples of a row, for a comparison of two halves.
 
-    Chunks of the first and of the second half alternate. Besides the running sums, only the sums of the first half are
-    stored. Before a chunk of the first half is added, the running sums are subtracted from the stored sums. After the
-    chunk was added, the new running sums are added to the stored sums.
+    The measurement of a row adds every example to its running sums. Chunks of examples that belong to the first half
+    and to the second half alternate. This class stores only the sums over the first half: before a chunk of the first
+    half is measured, the running sums are subtracted from the stored sums; afterwards, the new running sums are added.
 
     Attributes:
         second_examples: Number of examples in the second half.
@@ -418,11 +418,11 @@ class SplitHalves:
 
 
 class FoldSums:
-    """Sums over each of K disjoint folds of the examples, which are stored in a file.
+    """Sums of squared gradients over each of K disjoint folds of the examples of a row, which are stored in a file.
 
-    The running sums contain one fold at a time. Sums over all folds except one are computed by adding the other folds.
-    If a fold were subtracted from the total instead, and one example dominated all others, only rounding errors would
-    be left.
+    The running sums of the measurement contain one fold at a time. Sums over all folds except one are computed by
+    adding the other folds. If a fold were subtracted from the total instead, and one example dominated all others, only
+    rounding errors would be left.
 
     Args:
         folder: Folder for the file, which has K times the size of the running sums.

@@ -290,12 +290,14 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
     for name, requested in need_all_values.items():
         if requested:
             raise UsageError(
-                f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
+                f"{name} needs all Fisher values at once: {needed:,} bytes, more than --memory allows.",
                 f"give more --memory, or build without {name}.",
             )
     passes = len(groups_of_layers(layout, settings.memory))
     notify(
-        Noted(f"the Fisher values need {needed:,} bytes: {passes} passes over each text, one for each group of layers.")
+        Noted(
+            f"the Fisher values need {needed:,} bytes: each text is read {passes} times, once for each group of layers."
+        )
     )
     return passes
 
@@ -331,5 +333,5 @@ def _budget(
     available = free_memory(loaded.model) - min(values, settings.memory or values)
     longest = _objective(settings, loaded).max_length
     budget = token_budget(loaded.model, layout, settings.fisher, longest, max(0, available))
-    notify(Noted(f"batches of at most {budget:,} tokens."))
+    notify(Noted(f"examples are measured in batches of at most {budget:,} tokens."))
     return budget

@@ -194,7 +194,7 @@ def _rate(done: int, started: float, items: str) -> str:
     if not done or not seconds:
         return ""
     rate = 3600 * done / seconds
-    # Units of large models take hours, so that low rates need a decimal.
+    # A unit of a large model takes hours; its low rate is shown with one decimal.
     return f", {rate:,.1f} {items}/hour" if rate < 10 else f", {rate:,.0f} {items}/hour"
 
 

@@ -179,7 +179,7 @@ def _warnings(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -
     if unreliable := _unreliable(matrix, rows, records):
         yield (
             "Low split-half reliability: two halves of a language's own examples are at most slightly more similar "
-            f"than the language and its nearest neighbour, so that there are too few examples: {_listed(unreliable)}."
+            f"than the language and its nearest neighbour. Languages with too few examples: {_listed(unreliable)}."
         )
     unknown = {r.language: float(r.provenance.text.get("tokens_unknown", 0.0)) for r in records}
     if many := sorted((code for code, share in unknown.items() if share > MANY_UNKNOWN), key=lambda c: -unknown[c]):

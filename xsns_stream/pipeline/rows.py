@@ -249,7 +249,11 @@ def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
     fisher, record = run.store.fisher_values(row.language, row.seed), run.store.fisher_record(row.language, row.seed)
     if fisher is None or record is None:
         raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
-    rounded = ", which are rounded to bf16, so that it is an approximation" if record.encoding == "bf16" else ""
+    rounded = (
+        ". They are rounded to bf16, and the sub-network is therefore an approximation"
+        if record.encoding == "bf16"
+        else ""
+    )
     run.notify(Noted(f"is selected from the Fisher values in the store{rounded}.", row))
     return MeasuredRow(replace(fisher, provenance=replace(fisher.provenance, values=f"kept-{record.encoding}")))
 
@@ -312,7 +316,8 @@ class RowCommits:
             for each in networks:
                 network = each
                 if (0, each.density) in self._committed:
-                    # The record of the row is never rewritten, so that the records of its folds get split-half.
+                    # The record of a committed row is never rewritten. Its split-half coefficient is therefore recorded
+                    # in the records of its folds.
                     reliability = measurement.reliability(each.density)
                     network = replace(each, provenance=replace(each.provenance, reliability=reliability))
                 self._add(network, number, self.run.store.folds(count)[number - 1], write)

@@ -65,7 +65,7 @@ def run_build(
     Raises:
         IncompatibleError: The store contains another experiment; the message names the fields that differ.
         UsageError: The model or the store does not allow these settings.
-        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
+        ModelError, StoreError: No row can be measured or written, because of the model or the store.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 

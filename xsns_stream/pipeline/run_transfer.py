@@ -310,7 +310,7 @@ class UnitsRun:
 
         Args:
             unit: A unit that is not finished.
-            tested_only: Whether the model of the unit was saved, so that it is only tested on the missing targets.
+            tested_only: Whether the unit is only tested on the missing targets, because its model was saved.
         """
         if tested_only:
             return 0, sum(len(self.data.test[target]) for target in self.missing(unit))

@@ -193,7 +193,7 @@ class BuildSettings:
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
         """Return the rows for which the store lacks one of the densities or one of the parts.
 
-        Rows that were relabelled, so that the store has them under another label, are not returned.
+        Rows that the store has under another label, because they were relabelled, are not returned.
         """
         missing = tuple(row for row in self.rows() if self.is_missing(row, store))
         relabelled = self.relabelled_rows(missing, store)

@@ -214,9 +214,10 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
         return
     first, number = next(iter(result.failed.values())), len(result.failed)
     names = listed([str(key) for key in result.failed], _NAMED)
+    copied = f"the other rows are in '{target}'." if result.written or result.skipped else "no row was copied."
     raise PartialError(
         f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {names}.",
-        f"the others are in '{target}'. The first error: {first.message} {first.hint}".rstrip(),
+        f"{copied} The first error: {first.message} {first.hint}".rstrip(),
     )
 
 
@@ -295,7 +296,7 @@ def prune_plan(
         UsageError: No argument selects anything to remove, arguments exclude each other, or a seed or density has no
             rows.
     """
-    # Leftovers beside the store are part of the plan, so that they must not be removed here.
+    # Leftovers beside the store are part of the plan, and must not be removed when the store is opened.
     opened = open_store(store, "a" if writable else "r", sweep=False)
     opened.load()
     filtered = bool(lang or seeds or densities or keep_lang)

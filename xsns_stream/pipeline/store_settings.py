@@ -479,7 +479,7 @@ def _note(stored: StoreSettings, taken: Mapping[str, Any]) -> str:
         for name, label in named.items()
         if name in taken and (name in _ALWAYS_NAMED or _is_unusual(name, taken[name], stored))
     ]
-    return f"taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
+    return f"these options are taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
 
 
 def _is_unusual(name: str, value: Any, stored: StoreSettings) -> bool:

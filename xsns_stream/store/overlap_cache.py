@@ -123,7 +123,7 @@ class StoredOverlaps:
             return
         try:
             self._write_groups(folder)
-            # The counts are computed already, so that this process does not wait for another process that writes a
+            # The counts are computed already. This process therefore does not wait for another process that writes a
             # cache. If the lock excludes other writers, an unfinished generation was left by a killed writer.
             with self._storage.exclusive(_LOCK) as alone:
                 name = self._write(folder, overlaps)

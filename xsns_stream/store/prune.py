@@ -179,8 +179,8 @@ def _folder(storage: Storage) -> Path:
     """
     return storage.folder(
         "leftovers of killed writers can be removed only in folders",
-        "run the build again, which completes the rows. An object store has no locks that show which writers are "
-        "active, so that leftovers cannot be told apart from objects that are being written.",
+        "run the build again, which completes the rows. In an object store, leftovers cannot be distinguished from "
+        "objects that are being written, because there are no locks that show which writers are active.",
     )
 
 

@@ -248,7 +248,7 @@ class SubNetworkStore(StoreReader):
         A claim covers all densities, folds and saved Fisher values of one language and seed, because one measurement
         gives all of them. The method does not wait: it yields False if another process has claimed the row. A claim
         ends when its process ends. Rows can be written without a claim, because every row has its own lock and only
-        the first commit succeeds. An object store has no locks of this kind, so that every claim is granted there.
+        the first commit succeeds. An object store has no locks of this kind; every claim is granted there.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -299,7 +299,7 @@ class SubNetworkStore(StoreReader):
     def discard(self, language: str, seed: int, density: float) -> bool:
         """Remove the commit record of a row, then its object.
 
-        The labels of the row are not removed, so that the slots of other rows do not change.
+        The labels of the row are kept. The slots of other rows therefore do not change.
 
         Returns:
             Whether the commit record or the object existed.

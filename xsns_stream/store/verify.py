@@ -129,7 +129,7 @@ def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Fi
     if part.provenance.corpus_digest != whole.provenance.corpus_digest:
         yield Finding("text", f"{name} was measured on different text than the whole row.", name)
     if part.provenance.corpus != fold_provenance(whole.provenance, name.count, name.number).corpus:
-        yield Finding("swapped", f"{name} contains the row that was measured on {part.provenance.corpus}.", name)
+        yield Finding("swapped", f"the record of {name} says that it was measured on {part.provenance.corpus}.", name)
 
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:

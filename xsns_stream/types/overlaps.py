@@ -61,7 +61,7 @@ class OverlapCounts:
 
     @property
     def union(self) -> Counts:
-        """|A ∪ B| = |A| + |B| − |A ∩ B|: int64 [L, L]."""
+        """The size of the union of each pair of sub-networks: |A| + |B| − |A ∩ B|, int64 [L, L]."""
         return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
 
     def among(self, languages: Sequence[str]) -> OverlapCounts:
@@ -126,7 +126,7 @@ class OverlapRectangle:
 
     @property
     def union(self) -> Counts:
-        """|A ∪ B| = |A| + |B| − |A ∩ B|: int64 [S, T]."""
+        """The size of the union of source A and target B: |A| + |B| − |A ∩ B|, int64 [S, T]."""
         return self.source_cardinality[:, None] + self.target_cardinality[None, :] - self.intersection
 
     def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:

@@ -90,8 +90,8 @@ class PredictionError:
     """Prediction errors over the pairs of the pool, in the unit of the gold scores.
 
     Attributes:
-        way: The pairs that were held out together: those of a target (LEFT_OUT_TARGET), those of a source
-            (LEFT_OUT_SOURCE), or none (IN_SAMPLE).
+        way: The pairs that were held out together: all pairs of a target (LEFT_OUT_TARGET), all pairs of a source
+            (LEFT_OUT_SOURCE), or no pairs (IN_SAMPLE).
         rmse: Root mean squared error (RMSE) over pairs.
         without_predictors: RMSE of the same model with intercepts only.
         of_mean: RMSE if each score is predicted by the mean of the pairs that are not held out.

@@ -224,8 +224,8 @@ class FolderTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one split of one language.
 
-        If the language has no training file, its dev file is used for training. If it has no dev file besides that, a
-        tenth of the training data is held out as dev data. A single file without splits is cut into three splits.
+        If the language has no training file, its dev file is used for training. If no other file remains for dev data,
+        a tenth of the training data is held out. A single file without splits is cut into three splits.
 
         Raises:
             UsageError: There is no such split.
@@ -365,8 +365,8 @@ class HubTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one whole split of one language, in the order of the data set.
 
-        If there are no training data, the validation data are used for training. If there are no validation data
-        besides those, a tenth of the training data is held out.
+        If there are no training data, the validation data are used for training. If no other data remain for
+        validation, a tenth of the training data is held out.
 
         Raises:
             UsageError: There is no such split.
@@ -399,7 +399,7 @@ class HubTask:
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the data set's name of the split from which `split` is taken; empty if there is none."""
+        """Return the name in the data set of the split from which `split` is taken; empty if there is none."""
         splits = self._splits(code)
         if split == "test":
             return splits.get("dev" if self._tested_on_dev else "test", "")
