@@ -160,7 +160,7 @@ class _Block:
 
 
 class _Collected:
-    """The values that one thread has collected from one bracket, and the counts of this thread."""
+    """The values within one bracket that one thread has collected, and the counts of this thread."""
 
     def __init__(self, dtype: np.dtype[Any], bracket: _Bracket, words: Words, room: int) -> None:
         self.bracket, self.words = bracket, words
@@ -208,7 +208,7 @@ class _Collected:
 
 
 def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None) -> list[TopBits | None]:
-    """Return the result of `top_bits` for each rank; None for a rank whose bracket failed.
+    """Return the result of `top_bits` for each rank; None for a rank whose K-th largest was not found in one pass.
 
     Args:
         arrays: Flat arrays of one float dtype.

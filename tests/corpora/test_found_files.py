@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tests.support.errors import error_of
 from xsns_stream.corpora import open_corpus, read_text
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LanguageSample
@@ -28,9 +29,7 @@ def texts(path: Path) -> list[Any]:
 
 
 def refused(path: Path) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        read_text("sw", path)
-    return caught.value
+    return error_of(CorpusError, read_text, "sw", path)
 
 
 def written(path: Path, data: bytes | str) -> Path:

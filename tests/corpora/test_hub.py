@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.errors import error_of
 from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora import hub as hub_module
@@ -83,9 +84,7 @@ def texts(corpus: Corpus, language: str, count: int = 100, seed: int = 0) -> set
 
 
 def complaint(corpus: Corpus, language: str) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        corpus.sample(language, 1, 0)
-    return caught.value
+    return error_of(CorpusError, corpus.sample, language, 1, 0)
 
 
 def test_every_recipe_is_tried() -> None:

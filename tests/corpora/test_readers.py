@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.support.errors import error_of
 from xsns_stream.corpora import read_text
 from xsns_stream.corpora.text_checks import is_mojibake, is_wrong_latin_1
 from xsns_stream.errors import CorpusError, LanguageError
@@ -42,9 +43,8 @@ def texts(sample: LanguageSample) -> list[str | tuple[str, ...]]:
 
 
 def message(path: Path, column: str | None = None) -> tuple[str, str]:
-    with pytest.raises(CorpusError) as caught:
-        read_text("sw", path, column)
-    return caught.value.message, caught.value.hint
+    error = error_of(CorpusError, read_text, "sw", path, column)
+    return error.message, error.hint
 
 
 def test_lines_of_a_file_are_read_and_counted(tmp_path: Path) -> None:

@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import not_read, open_corpus, read_text
+from tests.support.errors import error_of
+from tests.support.text_files import read
+from xsns_stream.corpora import not_read, open_corpus
 from xsns_stream.errors import CorpusError
-from xsns_stream.types import LanguageSample, ReadCounts
-
-
-def read(path: Path, content: str | bytes) -> LanguageSample:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_text("sw", path)
+from xsns_stream.types import ReadCounts
 
 
 def complaint(path: Path, content: str | bytes) -> str:
-    with pytest.raises(CorpusError) as caught:
-        read(path, content)
-    assert caught.value.hint
-    return caught.value.message
+    error = error_of(CorpusError, read, path, content)
+    assert error.hint
+    return error.message
 
 
 ROWS = [{"text": "one"}, {"text": "two"}, {"text": None}]

@@ -12,14 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from tests.support.errors import error_of
+from tests.support.text_files import read
 from xsns_stream.corpora import read_text
 from xsns_stream.errors import CorpusError
-from xsns_stream.types import LanguageSample
-
-
-def read(path: Path, content: str | bytes, **options: str) -> LanguageSample:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_text("sw", path, **options)
 
 
 def texts(path: Path, content: str | bytes) -> list[object]:
@@ -27,10 +23,9 @@ def texts(path: Path, content: str | bytes) -> list[object]:
 
 
 def complaint(path: Path, content: str | bytes, **options: str) -> str:
-    with pytest.raises(CorpusError) as caught:
-        read(path, content, **options)
-    assert caught.value.hint
-    return caught.value.message
+    error = error_of(CorpusError, read, path, content, **options)
+    assert error.hint
+    return error.message
 
 
 @pytest.mark.parametrize(

@@ -7,26 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.errors import error_of
+from tests.support.text_files import read
 from xsns_stream.corpora import open_corpus, open_task, read_text
 from xsns_stream.corpora.text_checks import is_mojibake, is_wrong_latin_1, parse_list
 from xsns_stream.errors import CorpusError
-from xsns_stream.types import LanguageSample
 
 FRENCH = ["café crème", "déjà vu", "l’été", "où ça ?", "plain words"]
 RUSSIAN = ["привет", "как дела", "хорошо", "спасибо", "пожалуйста"]
 CHINESE = ["你好", "我用电脑。", "今天天气很好", "谢谢", "再见"]
 
 
-def read(path: Path, content: str) -> LanguageSample:
-    path.write_text(content, encoding="utf-8", newline="")
-    return read_text("sw", path)
-
-
 def complaint(path: Path, content: str) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        read(path, content)
-    assert caught.value.hint
-    return caught.value
+    error = error_of(CorpusError, read, path, content)
+    assert error.hint
+    return error
 
 
 def sloppy(text: str, encoding: str) -> str:

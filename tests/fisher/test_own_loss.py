@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import xsns_stream as xs
+from tests.support.errors import error_of
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.own_loss import OwnLossEngine, unconfirmed_names
 
@@ -307,9 +308,7 @@ def test_families_give_the_values_of_the_built_in_loss(family: str, zoo: Any, er
 
 
 def refused(kind: type[Exception], model: Any, batch: Any, **options: Any) -> Any:
-    with pytest.raises(kind) as caught:
-        xs.diagonal_fisher(model, [batch], **options)
-    return caught.value
+    return error_of(kind, xs.diagonal_fisher, model, [batch], **options)
 
 
 def test_batch_statistics_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.support.errors import error_of
 from tests.support.fisher_values import fisher
 from xsns_stream.errors import FisherError, UsageError, XsnsError
 from xsns_stream.fisher import diagonal_fisher, mean_gradient, without_rules
@@ -17,9 +18,7 @@ QUESTIONS = "xlm-roberta-question-answering"
 
 
 def complaint(kind: type[XsnsError], model, batches, **settings) -> XsnsError:
-    with pytest.raises(kind) as caught:
-        fisher(model, batches, **settings)
-    return caught.value
+    return error_of(kind, fisher, model, batches, **settings)
 
 
 # --------------------------------------------------------------------------------------- batches

@@ -114,8 +114,10 @@ def test_common_notations_of_numbers_are_read(load: Any, cell: str, number: floa
 
 @pytest.mark.parametrize("cell", ["1.23,5", "1,23.4", "12.May", "2012-05-01", "#DIV/0!", "1,2,3", "0.123.456,7"])
 def test_cells_that_are_not_numbers_are_refused(load: Any, cell: str) -> None:
-    with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: en → fi"):
+    with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: en → fi") as caught:
         load(f"source;target;score\nen;fi;{cell}\nen;sw;12,5\n", unit="points")
+    assert "--rename" not in caught.value.hint
+    assert "--skip-unknown imports the rest" in caught.value.hint
 
 
 # ----------------------------------------------------------------------------------------------- long tables

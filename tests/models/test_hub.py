@@ -11,6 +11,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
+from tests.support.errors import error_of
 from xsns_stream.errors import ModelError
 from xsns_stream.models.hub import locate
 
@@ -30,9 +31,7 @@ def missing(cause: Exception) -> Exception:
 
 
 def refused(name: str, revision: str | None = None) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        locate(name, revision)
-    return caught.value
+    return error_of(ModelError, locate, name, revision)
 
 
 @pytest.mark.parametrize(

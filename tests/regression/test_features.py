@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.errors import error_of
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.regression import KINDS, Feature, feature_matrix, parse_feature, read_features
 from xsns_stream.regression.features import script_type
@@ -115,9 +116,7 @@ def test_labels_that_are_not_codes_are_noted(write) -> None:
 
 
 def complaint(text: str, *paths: Path) -> XsnsError:
-    with pytest.raises(XsnsError) as caught:
-        values(text, *paths)
-    return caught.value
+    return error_of(XsnsError, values, text, *paths)
 
 
 def test_missing_columns_are_errors(write) -> None:

@@ -121,7 +121,7 @@ def test_labels_that_are_not_codes_stay(table: Any) -> None:
 
 def test_a_matrix_that_would_lose_rows_or_columns_is_refused(table: Any) -> None:
     matrix = table("x,sw,the average,German\nfi,1,2,3\naka,4,5,6\ntwi,7,8,9\nde,1,1,1\n")
-    with pytest.raises(XsnsError, match=r"name one language each: the average\.") as caught:
+    with pytest.raises(XsnsError, match=r"do not name exactly one language: the average\.") as caught:
         known_languages(matrix, "'m.csv'")
     assert "--skip-unknown" in caught.value.hint
     known = known_languages(matrix, "'m.csv'", skip_unknown=True)
@@ -138,7 +138,7 @@ def test_several_codes_of_one_language_stay_labels_as_in_a_store(table: Any) -> 
     chosen = known_languages(matrix, "m", rename={"aka_Latn": "ak"})
     assert (chosen.matrix.sources, chosen.shared) == (("ak", "twi_Latn", "sw"), {})
     # One label is a name: two labels of one language are then a mistake in the table.
-    with pytest.raises(XsnsError, match=r"name one language each: sw \(sw\), Swahili \(sw\)\."):
+    with pytest.raises(XsnsError, match=r"do not name exactly one language: sw \(sw\), Swahili \(sw\)\."):
         known_languages(table("x,fi\nsw,4\nSwahili,7\n"), "m")
 
 

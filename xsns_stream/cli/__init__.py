@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import io
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -196,8 +197,15 @@ def run() -> None:
             # Interrupted threads of native libraries may abort the process while it ends, which would change its exit
             # code. All results are on disk at this point.
             sys.stderr.flush()
+            _remove_temporary_folder()
             os._exit(int(stop.code))
         raise
+
+
+def _remove_temporary_folder() -> None:
+    """Remove the folder with the socket of the process that forks workers; at a normal end, Python removes it."""
+    if forking := sys.modules.get("multiprocessing.forkserver"):
+        shutil.rmtree(forking.util.get_temp_dir(), ignore_errors=True)
 
 
 def _interrupt_as_terminated(number: int, frame: FrameType | None) -> None:

@@ -267,7 +267,10 @@ def _nested_column(columns: Sequence[str]) -> str:
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:
-    """Add a note that the text is read from the column `chosen`, if other columns also have usual names for text."""
+    """Add a note that the text is read from the column `chosen`, if other columns also have usual names for text.
+
+    `where` names the file or data set.
+    """
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
@@ -345,6 +348,8 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     """Return the answer in `{"text": […], "answer_start": […]}`, or in `{"text": …, "answer_start": …}`.
+
+    `where` names the column, for messages.
 
     If there are several answers, the first one is returned, and the texts of the other answers are its alternatives.
     """

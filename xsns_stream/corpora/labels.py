@@ -45,6 +45,8 @@ def check_split(split: str) -> str:
 def check_label(example: TextExample, task: str, where: str) -> TextExample:
     """Check that the label of an example is of the kind that the task needs, and return the example.
 
+    `where` names the example, for messages.
+
     Raises:
         CorpusError: The label is of another kind, or a tag of named entities is not IOB, BIOES or BILOU.
     """

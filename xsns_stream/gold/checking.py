@@ -91,7 +91,8 @@ class CheckedCells:
         if self.left_out.summaries:
             label = visible(next(iter(self.left_out.summaries)))
             yield f"--rename {label}={label} selects the language"
-        yield "--rename OLD=NEW gives a label its code"
+        if self.left_out.labels or self.left_out.ambiguous or self.left_out.collisions or self.left_out.summaries:
+            yield "--rename OLD=NEW gives a label its code"
         yield f"--skip-unknown imports the rest, without {self.left_out.scores} of {self.left_out.of} scores"
         if self.left_out.cells:
             yield "leave a cell empty if the score is unknown"

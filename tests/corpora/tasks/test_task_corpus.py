@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.errors import error_of
 from xsns_stream.corpora import TaskCorpus, TaskText, open_corpus, open_task, reading_notes
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.corpora.tasks.task_corpus import RECIPE_TASKS
@@ -52,10 +53,9 @@ def texts(corpus: TaskCorpus, language: str, split: str) -> list[Any]:
 
 
 def complaint(spec: str, task: str, language: str = "sw", split: str = "test", **options: Any) -> XsnsError:
-    with pytest.raises(XsnsError) as caught:
-        open_task(spec, task, **options).split(language, split)
-    assert caught.value.hint
-    return caught.value
+    error = error_of(XsnsError, lambda: open_task(spec, task, **options).split(language, split))
+    assert error.hint
+    return error
 
 
 # ------------------------------------------------------------------------------------ names of files

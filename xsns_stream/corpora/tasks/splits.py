@@ -205,7 +205,7 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
 
 
 def _candidates_in_folder(folder: Path, task: str) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language, split, file) for each file in the folder of a treebank or of a language."""
+    """Yield (language, split, file) for each file with data of a task in the folder of a treebank or of a language."""
     treebanks, _ = treebank_files(folder, lambda name: suffix_of(name, task))
     yield from ((each.language, each.split, each.path) for each in treebanks if each.path.is_file())
     for path in _entries(folder):

@@ -399,7 +399,7 @@ class HubTask:
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the data set's name of the split from which `split` is taken; empty if there is none."""
+        """Return the name in the data set of the split from which `split` is taken; empty if there is none."""
         splits = self._splits(code)
         if split == "test":
             return splits.get("dev" if self._tested_on_dev else "test", "")
