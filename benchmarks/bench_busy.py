@@ -7,9 +7,9 @@ The program makes the load itself, with child processes that end with it. It mea
 * `cores taken`: one build beside one busy process for each core;
 * `three at once`: three builds into three stores, started together.
 
-Each is measured with the program's choice of how threads wait for one another (they sleep), and with OpenMP's default
-(a busy loop), which the program does not change if the environment variable GOMP_SPINCOUNT is set. Before anything is
-timed, the program checks that the builds of both settings make the same sub-networks.
+Each situation is measured twice: with threads that sleep while they wait for one another, as the program chooses, and
+with OpenMP's default, a busy loop. The environment variable GOMP_SPINCOUNT keeps the program from changing the default.
+Before anything is timed, the program checks that the builds of both settings make the same sub-networks.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ _BUSY = "while True: pass"
 
 
 def start(store: Path, languages: str, examples: int, setting: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start a build."""
+    """Start a build of these languages in a process of its own.
+
+    `setting` are environment variables.
+    """
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_", "MKL_"))
     }
@@ -59,7 +62,7 @@ def seconds(stores: Sequence[Path], languages: str, examples: int, setting: dict
     started = time.perf_counter()
     builds = [start(store, languages, examples, setting) for store in stores]
     codes = [build.wait() for build in builds]
-    assert codes == [0] * len(builds), f"builds ended with {codes}"
+    assert codes == [0] * len(builds), f"error: the builds ended with the exit codes {codes}"
     return time.perf_counter() - started
 
 

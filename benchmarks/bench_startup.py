@@ -1,7 +1,7 @@
 """Processor time of short commands: the cost of starting Python, of imports and of loading.
 
-Each command runs in a process of its own, and its time is the processor time of that process (user and system), so that
-other programs of the machine matter little. The commands:
+Each command runs in a process of its own, and its time is the processor time of that process (user and system). Other
+programs of the machine therefore matter little. The commands:
 
 * `help`: `xsns-stream --help`;
 * `build, nothing to do`: a build of three languages whose rows are all in the store, for the second time;
@@ -52,7 +52,9 @@ class Command:
         completed = self._run(_LISTING)
         assert self.says in completed.stdout, completed.stdout
         imported = set(completed.stderr.splitlines()[-1].split())
-        assert not imported & self.forbidden, f"{self.name} imports {sorted(imported & self.forbidden)}"
+        assert not imported & self.forbidden, (
+            f"error: the command {self.name} imports {sorted(imported & self.forbidden)}"
+        )
 
     def seconds(self) -> float:
         """Return the processor time of a run."""

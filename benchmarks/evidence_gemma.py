@@ -1,4 +1,4 @@
-"""Evaluation of the sub-networks of Gemma 3 270M, and of controls without knowledge, on public gold scores of XLM-R.
+"""Evaluation of the sub-networks of Gemma 3 270M, and of controls without knowledge, on scores after fine-tuning.
 
     python benchmarks/evidence_gemma.py --data DIR --work DIR -o benchmarks/results/evidence-gemma.json
 
@@ -7,8 +7,10 @@
 model (`mini.zarr`), all on the same sentences of NTREX-128, and the baselines `lex.parquet` and `emb-{layer}.parquet`.
 `--data` is the folder of `evidence.py`.
 
-The gold scores were measured on XLM-R base, and the predictors on Gemma: this shows whether the similarity that a small
-model sees predicts the transfer of another, larger one.
+There are two kinds of gold scores. The public scores were measured on XLM-R base, and the predictors on Gemma: this
+shows whether the similarity that a small model sees predicts the transfer of another, larger one. The files
+`pos-gemma3-270m.parquet` and `pos-gemma3-270m-redrawn.parquet` of the folder `--work` have scores for POS tagging of
+Gemma itself, and of the same architecture with random weights. A file that does not exist is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from evidence import Pool
 import xsns_stream as xs
 from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
-from xsns_stream.gold import import_scores
+from xsns_stream.gold import import_scores, read_scores
 from xsns_stream.languages import normalise
 from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.types.transfer_scores import TransferScores
@@ -84,7 +86,11 @@ def embeddings(work: Path) -> dict[str, xs.SimilarityMatrix]:
 
 
 def chosen_elsewhere(
-    name: str, matrices: Mapping[str, xs.SimilarityMatrix], gold: TransferScores, pool: Sequence[str]
+    name: str,
+    matrices: Mapping[str, xs.SimilarityMatrix],
+    gold: TransferScores,
+    sources: Sequence[str],
+    targets: Sequence[str],
 ) -> dict[str, xs.SimilarityMatrix]:
     """Return a predictor that uses, for each target, the matrix that is best on all other targets.
 
@@ -92,9 +98,10 @@ def chosen_elsewhere(
         name: Name of the predictor.
         matrices: The matrices to choose from, with the same rows and columns.
         gold: Gold scores.
-        pool: The languages of the pool.
+        sources: The sources of the pool.
+        targets: The targets of the pool.
     """
-    joined = join(gold, matrices, pool, pool)
+    joined = join(gold, matrices, sources, targets)
     found = evaluate(joined, resamples=100, with_trivial=False)
     metric = found.per_target[:, found.metrics.index(CHOSEN_BY)]
     first = next(iter(matrices.values()))
@@ -106,31 +113,115 @@ def chosen_elsewhere(
     return {name: replace(first, values=values, per_seed=None, seeds=(), chance=None)}
 
 
-def pools(data: Path, work: Path, languages: Sequence[str]) -> list[Pool]:
-    """Return the tables of the page."""
+@dataclass(frozen=True)
+class Predictors:
+    """The predictors of all pools.
+
+    Attributes:
+        work: Folder of the stores.
+        layers: Similarities of the sub-networks within each layer.
+        states: Similarities of mean token states after each layer.
+        corrected: Similarities with corrections for hubs or for split-half.
+        tables: Baselines that need neither the model nor the text, and the overlap of tokens.
+    """
+
+    work: Path
+    layers: Mapping[str, xs.SimilarityMatrix]
+    states: Mapping[str, xs.SimilarityMatrix]
+    corrected: Mapping[str, xs.SimilarityMatrix]
+    tables: Mapping[str, xs.SimilarityMatrix]
+
+    @classmethod
+    def read(cls, data: Path, work: Path, languages: Sequence[str]) -> Predictors:
+        """Read the predictors of the languages."""
+        text = {"lex": read_matrix(work / "lex.parquet")}
+        tables = text | evidence.without_model(data, languages)
+        return cls(work, by_layer(work, languages), embeddings(work), corrections(work, languages), tables)
+
+    def pools(
+        self, name: str, gold: TransferScores, sources: Sequence[str], targets: Sequence[str], ceiling: str | None
+    ) -> list[Pool]:
+        """Return three tables of one gold: all predictors, corrections of the coefficient, and single layers.
+
+        Args:
+            name: Name of the first table.
+            gold: Gold scores.
+            sources: The sources of the pool.
+            targets: The targets of the pool.
+            ceiling: The regime that predicts the main regime; None if there is none.
+        """
+        chosen = chosen_elsewhere("xsns-chosen-layer", self.layers, gold, sources, targets)
+        chosen |= chosen_elsewhere("emb-chosen-layer", self.states, gold, sources, targets)
+        networks = similarities(self.work, tuple(dict.fromkeys((*sources, *targets))))
+        last = {"emb": self.states[f"emb-{len(self.states) - 1}"]}
+        lex = {"lex": self.tables["lex"]}
+        main = {**networks, **lex, **last, **chosen, **self.tables}
+        whole = {"xsns": networks["xsns"]}
+        return [
+            Pool(name, gold, main, sources, targets, ceiling),
+            Pool(f"{name}-corrections", gold, {**whole, **self.corrected}, sources, targets, ceiling),
+            Pool(f"{name}-layers", gold, {**whole, **self.layers, **self.states}, sources, targets, ceiling),
+        ]
+
+
+def public_pools(data: Path, predictors: Predictors, languages: Sequence[str]) -> list[Pool]:
+    """Return the tables with the public gold scores of XLM-R."""
     pos = import_scores(data / "xpos" / "results", "xpos", regime="10000").scores
     ner = import_scores(data / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="f1").scores
-    layers, states = by_layer(work, languages), embeddings(work)
-    corrected = corrections(work, languages)
-    tables = evidence.without_model(data, languages)
-    text = {"lex": read_matrix(work / "lex.parquet")}
-    found = []
+    made = []
     for name, gold, pool, ceiling in (
         ("gemma-pos-paper", pos, evidence.POS, "20000"),
         ("gemma-pos-all", pos, languages, "20000"),
         ("gemma-ner-all", ner, languages, None),
     ):
         both = [code for code in pool if code in languages and code in gold.sources and code in gold.targets]
-        chosen = chosen_elsewhere("xsns-chosen-layer", layers, gold, both)
-        chosen |= chosen_elsewhere("emb-chosen-layer", states, gold, both)
-        networks = similarities(work, both)
-        main = {**networks, **text, "emb": states[f"emb-{len(states) - 1}"], **chosen, **tables}
-        found += [
-            Pool(name, gold, main, both, both, ceiling),
-            Pool(f"{name}-corrections", gold, {"xsns": networks["xsns"], **corrected}, both, both, ceiling),
-            Pool(f"{name}-layers", gold, {"xsns": networks["xsns"], **layers, **states}, both, both, ceiling),
-        ]
-    return found
+        made += predictors.pools(name, gold, both, both, ceiling)
+    return made
+
+
+def own_pools(predictors: Predictors, languages: Sequence[str]) -> list[Pool]:
+    """Return the tables with the scores of Gemma itself and of its control, as far as their files exist."""
+    made = []
+    for name, path in own_scores(predictors.work).items():
+        gold = read_scores(path)
+        sources = [code for code in gold.sources if code in languages]
+        targets = [code for code in gold.targets if code in languages]
+        made += predictors.pools(name, gold, sources, targets, None)
+    return made
+
+
+#: Name of a pool → file of its gold scores in the folder `--work`.
+OWN_SCORES = {"gemma-own-pos": f"pos-{MODEL}.parquet", "gemma-own-pos-redrawn": f"pos-{MODEL}-redrawn.parquet"}
+
+
+def own_scores(work: Path) -> dict[str, Path]:
+    """Return {name of the pool: file of scores after fine-tuning}, for the files that exist."""
+    return {name: work / file for name, file in OWN_SCORES.items() if (work / file).exists()}
+
+
+def fine_tuned(work: Path) -> list[dict[str, Any]]:
+    """Return the scores of each fine-tuned model: on its own language, and the mean on the other languages."""
+    rows = []
+    for name, path in own_scores(work).items():
+        gold = read_scores(path)
+        for source, scores in gold.to_frame().iterrows():
+            others = scores.drop(source).dropna()
+            means = {
+                "own": scores[source],
+                "zero_shot": others.mean(),
+                "trivial": np.mean([gold.trivial[code] for code in others.index]),
+            }
+            fields = {"section": "fine-tuned", "pool": name, "source": source, "targets": len(others)}
+            rows.append(fields | {key: evidence.rounded(float(value)) for key, value in means.items()})
+    return rows
+
+
+#: (pool, predictors, model, random effects) of each regression.
+REGRESSIONS = tuple(
+    (name, predictors, "mixed", "target")
+    for name in ("gemma-own-pos", "gemma-pos-all")
+    for predictors in (("xsns",), ("lex",), ("ldnd",), ("xsns", "lex"), ("xsns", "lex", "ldnd"))
+)
 
 
 # ---------------------------------------------------------------------------------------------------- neighbours
@@ -184,9 +275,14 @@ def main() -> None:
     started = time.perf_counter()
     store = xs.open_store(options.work / f"{MODEL}.zarr")
     languages = [code for code in store.languages if code in LANGUAGES]
-    results = [
-        row for pool in pools(options.data, options.work, languages) for row in evidence.evaluated(pool, resamples)
-    ]
+    predictors = Predictors.read(options.data, options.work, languages)
+    tables = public_pools(options.data, predictors, languages) + own_pools(predictors, languages)
+    results = [row for table in tables for row in evidence.evaluated(table, resamples)]
+    by_name = {table.name: table for table in tables}
+    for name, used, model, random in REGRESSIONS:
+        if name in by_name:
+            results += evidence.regressed(by_name[name], used, model, random)
+    results += fine_tuned(options.work)
     compared = similarities(options.work, languages) | embeddings(options.work)
     results += neighbours(options.data, compared | {"lex": read_matrix(options.work / "lex.parquet")}, languages)
     results += reliability(options.work, languages)

@@ -39,6 +39,10 @@ POOLS = (
     "gemma-ner-all",
     "gemma-ner-all-corrections",
     "gemma-ner-all-layers",
+    "gemma-own-pos",
+    "gemma-own-pos-corrections",
+    "gemma-own-pos-layers",
+    "gemma-own-pos-redrawn",
 )
 #: Files of results; each pool is in one of them.
 FILES = ("evidence.json", "evidence-gemma.json")
@@ -136,10 +140,29 @@ def split_halves(results: Path) -> str:
     return table(["sub-networks", "median", "lowest", "highest"], lines)
 
 
-def regressions(results: Path) -> str:
+def fine_tuned(results: Path) -> str:
+    """Return the accuracy of each fine-tuned model at home and elsewhere, beside the control with random weights."""
+    by_source: dict[str, dict[str, Row]] = {}
+    for row in rows(results, "fine-tuned"):
+        by_source.setdefault(row["source"], {})[row["pool"]] = row
+    lines = []
+    for source, by_pool in by_source.items():
+        scores = [
+            f"{row[part]:.1f}" if (row := by_pool.get(name)) else "–"
+            for name in ("gemma-own-pos", "gemma-own-pos-redrawn")
+            for part in ("own", "zero_shot")
+        ]
+        lines.append([source, *scores, f"{next(iter(by_pool.values()))['trivial']:.1f}"])
+    heads = ["source", "own language", "other languages", "redrawn: own language", "redrawn: other languages"]
+    return table([*heads, "trivial answer"], lines)
+
+
+def regressions(results: Path, of_gemma: bool) -> str:
     """Return one row for each regression: in-sample errors, and errors for held-out targets and sources."""
     by_model: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows(results, "regression"):
+        if row["pool"].startswith("gemma") != of_gemma:
+            continue
         by_model.setdefault((row["pool"], row["of"], row["model"]), {})[row["way"]] = row
     lines = []
     for (name, of, model), errors_of in by_model.items():
@@ -230,7 +253,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "evidence-gemma-pos-all-cost": partial(cost, name="gemma-pos-all"),
     "evidence-gemma-neighbours": neighbours,
     "evidence-gemma-split-half": split_halves,
-    "evidence-regressions": regressions,
+    "evidence-gemma-fine-tuned": fine_tuned,
+    "evidence-gemma-own-pos-cost": partial(cost, name="gemma-own-pos"),
+    "evidence-regressions": partial(regressions, of_gemma=False),
+    "evidence-gemma-regressions": partial(regressions, of_gemma=True),
     "evidence-readme": summary,
     "regression-features": features,
     "ranking-intervals": intervals,

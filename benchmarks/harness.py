@@ -1,8 +1,9 @@
 """Shared code of the benchmark programs: interleaved timing, the machine, results as JSON, and Markdown tables.
 
-A program checks that its contestants agree before it times them, and times them interleaved, so that the load of other
-programs affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``
-shrinks every size until the program ends in seconds: this shows that the program works; its numbers have no meaning.
+A program checks that its contestants agree before it times them, and times them interleaved, because
+the load of other programs must affect all of them. It prints a table on stdout and, with ``-o``, writes one JSON
+object. ``--smoke`` shrinks every size until the program ends in seconds: this shows that the program works; its numbers
+have no meaning.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Timing:
 def arguments(description: str) -> argparse.ArgumentParser:
     """Return a parser that knows ``--smoke``, ``--rounds`` and ``-o``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: check that the program runs")
-    parser.add_argument("--rounds", type=int, default=7, help="timed rounds; the median is reported")
+    parser.add_argument("--smoke", action="store_true", help="use tiny sizes, to check that the program runs")
+    parser.add_argument("--rounds", type=int, default=7, help="number of timed rounds; the median is reported")
     parser.add_argument("-o", "--output", type=Path, help="also write the result as JSON to this file")
     return parser
 
@@ -69,12 +70,12 @@ def interleave(
     """Time each contestant once a round, in turn, and return the medians.
 
     Args:
-        contestants: name → a call without arguments. Each is called once, untimed, to warm up.
-        rounds: timed rounds, at least 1.
-        budget_s: no further round starts past this many seconds; all contestants have the same number of rounds, so
-            that all medians cover the same period.
-        clock: the clock, in seconds; `time.process_time` if other programs share the cores and every contestant has one
-            thread.
+        contestants: {name: function without arguments}. Each function is called once, untimed, to warm up.
+        rounds: Number of timed rounds, at least 1.
+        budget_s: Seconds after which no further round starts. All contestants have the same number of rounds; their
+            medians therefore cover the same period.
+        clock: Function that returns the time in seconds; `time.process_time` if other programs share the cores and
+            every contestant has one thread.
     """
     for call in contestants.values():
         call()
@@ -95,8 +96,8 @@ def interleave(
 def peak_rss(setup: str, statement: str, arguments: Sequence[str] = ()) -> dict[str, float]:
     """Measure the memory that a statement adds, in a fresh process (Linux only).
 
-    The kernel's high-water mark is reset between setup and statement, so that the peak of the setup does not hide the
-    peak of the statement. ``ru_maxrss`` is not used, because it is inherited from the parent process.
+    The kernel's high-water mark of memory is reset between setup and statement. Otherwise, the peak of the setup could
+    hide the peak of the statement. ``ru_maxrss`` is not used, because it is inherited from the parent process.
 
     Args:
         setup: Program text that runs before the mark is reset; `sys.argv[1:]` holds `arguments`.
@@ -186,7 +187,7 @@ def timing_fields(timing: Timing) -> dict[str, Any]:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows below their columns, the first aligned to the left and the others to the right."""
+    """Print rows below the headings of their columns; only the first column is aligned to the left."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     for line in cells:
@@ -255,14 +256,14 @@ def power(value: float) -> str:
 
 
 def at_most(value: float | None, target: float | None) -> str:
-    """Return whether a ratio is at most its goal."""
+    """Return a text that says whether a ratio is at most its goal."""
     if target is None or value is None:
         return "–"
     return f"≤ {target:.2f}: {'met' if value <= target else '**missed**'}"
 
 
 def at_least(value: float | None, target: float | None) -> str:
-    """Return whether a ratio is at least its goal."""
+    """Return a text that says whether a ratio is at least its goal."""
     if target is None or value is None:
         return "–"
     return f"≥ {target:g}: {'met' if value >= target else '**missed**'}"

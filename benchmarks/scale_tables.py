@@ -35,7 +35,10 @@ def fits(operation: str, points: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 
 def fit_exponents(points: Sequence[Mapping[str, Any]], axis: str) -> dict[str, Any]:
-    """Return the slope of log time over log size: over all points, and between the two largest."""
+    """Return the slope of log time over log size: over all points, and between the two largest.
+
+    `axis` is the size: `languages` or `parameters`.
+    """
     x, y = (np.log([row[name] for row in points]) for name in (axis, "cpu_s"))
     return {
         "slope": float(np.polyfit(x, y, 1)[0]),

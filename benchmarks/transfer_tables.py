@@ -89,7 +89,7 @@ def tasks(page: str) -> dict[str, Any]:
 
 
 def predictors(results: Path, page: str, task: str) -> str:
-    """Return the evaluation of a task, with a line for each predictor."""
+    """Return a Markdown table of the evaluation of a task, with a line for each predictor."""
     document = tasks(page).get(task)
     return evaluation_page(document["evaluation"]) if document else ""
 
@@ -101,7 +101,7 @@ def by_task(results: Path, page: str) -> str:
 
 
 def strength(results: Path, page: str) -> str:
-    """Return the scores of the fine-tuned models on their own language, zero-shot, and of the trivial answer."""
+    """Return the scores of the fine-tuned models at home and zero-shot, and those of the trivial answer."""
     lines = [
         [
             task_title(name),

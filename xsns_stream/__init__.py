@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from xsns_stream.objectives import MaskedLanguageModelling, batches, make_objective
     from xsns_stream.pipeline.baselines import baseline
     from xsns_stream.pipeline.build import build
-    from xsns_stream.pipeline.comparison import shared, similarity
+    from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.pipeline.finetune import transfer
     from xsns_stream.pipeline.gold_comparison import evaluate, regress
     from xsns_stream.pipeline.report import report
     from xsns_stream.pipeline.settings import BuildSettings, Stopping
+    from xsns_stream.pipeline.shared_parameters import shared
     from xsns_stream.pipeline.source_ranking import rank
     from xsns_stream.ranking import rank_sources
     from xsns_stream.regression import calibrate
@@ -106,7 +107,7 @@ _HOMES = {
     "rank": "pipeline.source_ranking",
     "regress": "pipeline.gold_comparison",
     "report": "pipeline.report",
-    "shared": "pipeline.comparison",
+    "shared": "pipeline.shared_parameters",
     "similarity": "pipeline.comparison",
     "import_scores": "gold",
     "read_scores": "gold",

@@ -85,7 +85,7 @@ def join(
     joined = replace(joined, notes=(*notes, *_gap_notes(joined)))
     if not joined.candidates.any():
         raise UsageError(
-            "no pair of two different languages has a gold score and all predictions.",
+            "no pair of two different languages has a gold score and a value from every predictor.",
             "leave out the predictor with the fewest languages; `xsns-stream gold show` lists the gold scores.",
         )
     return joined
@@ -111,14 +111,19 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
 
 
 def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the indices of the common labels in `after`, and the indices of the same labels in `before`."""
+    """Return the indices of the labels that both lists contain: in `after`, and for the same labels in `before`."""
     old_index = {label: old for old, label in enumerate(before)}
     pairs = [(new, old_index[label]) for new, label in enumerate(after) if label in old_index]
     return [new for new, _ in pairs], [old for _, old in pairs]
 
 
 def _per_seed(matrix: SimilarityMatrix, axes: Axes) -> Reals:
-    """Return the similarities of each seed, float64 [R, S, T]. R is 1 for a matrix without seeds."""
+    """Return the similarities of each seed for the sources and targets in `axes`, float64 [R, S, T].
+
+    `axes` are the codes of the sources and the codes of the targets.
+
+    R is 1 for a matrix without seeds. Values are NaN for languages that the matrix lacks.
+    """
     values = matrix.per_seed if _has_seeds(matrix) and matrix.per_seed is not None else matrix.values[None]
     return align(values, (matrix.sources, matrix.targets), axes)
 
@@ -164,9 +169,14 @@ def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
 def _fits_transposed(
     shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
 ) -> bool:
-    """Return whether the labels fit the gold scores better after transposition.
+    """Return whether the labels of a matrix fit the gold scores better after transposition.
 
     The result is False for a matrix whose sources and targets are the same languages.
+
+    Args:
+        shared: The sources, and the targets, that the matrix and the gold scores have in common.
+        shared_transposed: The same for the transposed matrix.
+        matrix: The matrix.
     """
     if set(matrix.sources) == set(matrix.targets):
         return False
@@ -177,10 +187,10 @@ def _fits_transposed(
 
 
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
-    """Return the languages of the pool: those in `always`, and those of pairs that have a score and all predictions.
+    """Return the sources and targets of the pool: those in `always`, and those of scored pairs with all predictions.
 
-    Other languages are left out. If they stayed, the mean gold score of a source, for instance, would include targets
-    for which the predictors are not compared.
+    Only `requested` sources and targets are in the pool. Other languages are left out, because, for example, the mean
+    gold score of a source would otherwise include targets for which the predictors are not compared.
     """
     known = _scored(gold, requested)
     for matrix in matrices.values():
@@ -191,7 +201,10 @@ def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], reques
 
 
 def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
-    """Return a boolean array [S, T], which is True for pairs of two different languages that have a score."""
+    """Return a boolean array [S, T]: whether source and target are different languages and the pair has a score.
+
+    `axes` are the codes of the S sources and of the T targets.
+    """
     known: NDArray[np.bool_] = np.isfinite(gold.restricted(*axes).values)
     for row, source in enumerate(axes[0]):
         for column, target in enumerate(axes[1]):
@@ -200,7 +213,10 @@ def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
 
 
 def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
-    """Return, for each predictor, the scored pairs that all other predictors have and that this predictor lacks."""
+    """Return, for each predictor, the scored pairs in `axes` for which only this predictor has no value.
+
+    `axes` are the codes of the sources and the codes of the targets.
+    """
     scored = _scored(gold, axes)
     known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
     costs = []
@@ -214,7 +230,14 @@ def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes:
 
 
 def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Axes) -> PoolCost:
-    """Return the pairs, sources and targets that all other predictors have, and that this predictor lacks."""
+    """Return the pairs, and the sources and targets of pairs, that the pool lacks because of one predictor.
+
+    Args:
+        name: Name of the predictor.
+        others: bool [S, T], the scored pairs for which all other predictors have a value.
+        own: bool [S, T], the pairs for which this predictor has a value.
+        axes: Codes of the S sources and of the T targets.
+    """
     sources, targets = axes
     both = others & own
     lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(both.any(axis=1))
@@ -243,7 +266,10 @@ def _trivial_note(gold: TransferScores) -> Iterator[str]:
 def _spelling_notes(
     matrices: Mapping[str, SimilarityMatrix], renamed: Mapping[str, SimilarityMatrix], pool: set[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each predictor whose codes for languages of the pool differ from the gold scores."""
+    """Yield a sentence for each predictor whose codes for languages of the pool differ from those of the gold scores.
+
+    `renamed` are the `matrices` after their languages were renamed to the codes of the gold scores.
+    """
     for name, matrix in matrices.items():
         theirs_of = {
             ours: theirs
@@ -260,7 +286,10 @@ def _spelling_notes(
 
 
 def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> Iterator[str]:
-    """Yield sentences about languages that a predictor lacks, and about languages that only the predictor has."""
+    """Yield sentences about languages of `axes` that a predictor lacks, and about languages without gold scores.
+
+    `axes` are the codes of the sources and the codes of the targets.
+    """
     languages = dict.fromkeys((*axes[0], *axes[1]))
     for name, matrix in matrices.items():
         lacking = [
@@ -285,7 +314,7 @@ def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatri
 
 
 def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, pool: Axes) -> Iterator[str]:
-    """Yield sentences about languages that all predictors have, but that are not in the pool."""
+    """Yield sentences about requested languages that all predictors have, but that are not in the pool."""
     for role, codes, in_pool, predicted in (
         ("source", requested[0], pool[0], [matrix.sources for matrix in matrices.values()]),
         ("target", requested[1], pool[1], [matrix.targets for matrix in matrices.values()]),
@@ -293,7 +322,7 @@ def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, p
         lost = [code for code in codes if code not in in_pool and all(code in side for side in predicted)]
         if lost:
             yield (
-                f"these {role}s are left out, because they have no pair with a score and all predictions: "
+                f"these {role}s are left out, because they have no pair with a score and a value from every predictor: "
                 f"{listed(lost)}."
             )
 

@@ -2,8 +2,8 @@
 
 A label may be a code, an English name or a native name. A name may be followed by a code (`Swahili (sw)`), a script or
 country (`Chinese (Traditional)`), or a footnote mark (`Swahili*`). :func:`read_labels` finds the language of every
-label of a table. It reports labels that it matched by name, ambiguous labels, and names of summary lines, so that
-nothing is matched without a note.
+label of a table. It also reports labels that it matched by name, ambiguous labels, and names of summary lines, for
+notes to the user.
 """
 
 from __future__ import annotations
@@ -170,7 +170,12 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
 
 
 def _codes_among_names(codes: Mapping[str, str | None], certain: set[str]) -> dict[str, tuple[str, str]]:
-    """Return {label: (as a code, as a name)} of labels that are the code of one language and the name of another."""
+    """Return {label: (as a code, as a name)} of labels that are the code of one language and the name of another.
+
+    Args:
+        codes: {label: its normalised code, or None}.
+        certain: Labels that cannot be ambiguous.
+    """
     ambiguous = {}
     for label, code in codes.items():
         # A label in lower case that is a code is read as a code.

@@ -1,7 +1,7 @@
 """Language codes and names, with one normalised code for each language.
 
-All codes of files and users are converted by :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are the same label
-in scores, texts and sub-networks. Importing this module is fast, because the library `langcodes` is loaded only at the
+All codes of files and users are converted by :func:`normalise`: `swa`, `swh_Latn` and `sw` are the same label in
+scores, texts and sub-networks. Importing this module is fast, because the library `langcodes` is loaded only at the
 first call.
 """
 
@@ -341,7 +341,10 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Calla
 
 
 def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return {word: the only label of `known` for the same language}. Labels that fit several words are left out."""
+    """Return {word: the label of `known` for the same language}, for words that only one label fits.
+
+    `words` are codes or names that `known` does not contain. A label that fits several words is left out.
+    """
     meant: dict[str, str] = {}
     codes: dict[str, str] = {}
     for word in words:
@@ -363,7 +366,7 @@ def _parts(label: str) -> list[str]:
 
 
 def _scripts_agree(one: str, other: str) -> bool:
-    """Return whether two codes have the same script, or at most one of them has a script."""
+    """Return whether the codes `one` and `other` have the same script, or at most one of them has a script."""
     codes = [code_or_none(code) or code for code in (one, other)]
     scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
     # Hani stands for Chinese characters, both traditional and simplified.
@@ -377,7 +380,7 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     `known` that are not in `wanted`: the counterpart is the code with the same main language (`zh` → `zh-Hani`). If
     several codes have the same main language, it is the code with the same script and region, where missing parts
     have their usual values (`zh` → `zh-Hans`, `pt` → `pt-BR`). Each code of `known` is the counterpart of at most one
-    code, so that two languages of `wanted` are never confused.
+    code. Two languages of `wanted` are therefore never confused.
     """
     present = frozenset(known)
     matches = {code: code for code in wanted if code in present}
@@ -415,7 +418,7 @@ def mixture(codes: Iterable[str]) -> str:
 
 
 def constituents(source: str) -> tuple[str, ...]:
-    """Return the languages of a source: those of a mixture, or the source itself.
+    """Return the languages of a source: several languages for a mixture; otherwise the source itself.
 
     >>> constituents("es+it+pt"), constituents("sw")
     (('es', 'it', 'pt'), ('sw',))
@@ -477,7 +480,7 @@ def _find(word: str, known: Sequence[str]) -> str | None:
 
 
 def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> LanguageError:
-    """Return the error for missing languages, with suggestions."""
+    """Return the error for languages that are not in `known`, with a hint that suggests similar codes of `known`."""
     near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
     if near:
         hint = "did you mean " + ", ".join(f"'{k}' ({shown_name(k)})" for k in near) + "?"

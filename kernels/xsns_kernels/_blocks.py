@@ -1,8 +1,8 @@
 """Scheduler of the intersection kernels: it divides rows into windows, counts each window, and adds up the counts.
 
-Rows in memory are counted in place. Other rows are first read into a buffer of one window, so that memory does not grow
-with the length of the rows. The kernels need whole vectors of eight words and a multiple of four rows; rows and words
-are padded with zeros.
+Rows in memory are counted in place. Other rows are first read into a buffer of one window; memory does not grow with
+the length of the rows. The kernels need whole vectors of eight words and a multiple of four rows; rows and words are
+padded with zeros.
 """
 
 from __future__ import annotations
@@ -54,7 +54,16 @@ def square(
     squeezed: bool | None,
     on_progress: Progress | None,
 ) -> Counts:
-    """Return the counts of all pairs of rows: int64 [groups, L, L]."""
+    """Return the counts of all pairs of rows, by group: int64 [groups, L, L].
+
+    Args:
+        columns: The rows.
+        parts: The parts of the rows to count, with their groups.
+        groups: Number of groups.
+        threads: Number of threads; None for a number that depends on the amount of work.
+        squeezed: Whether columns that do not distinguish rows are removed; None decides for each window.
+        on_progress: Called with (words done, words in total).
+    """
     count = columns.rows
     out = np.zeros((groups, count, count), np.int64)
     work = count * (count + 1) // 2
@@ -75,6 +84,8 @@ def rectangle(
 ) -> tuple[Counts, Counts]:
     """Return the counts of the first `split` rows with each of the other rows, and the cardinalities of all L rows.
 
+    The arguments are those of :func:`square`.
+
     Returns:
         int64 [groups, split, L − split], and int64 [groups, L].
     """
@@ -93,11 +104,11 @@ class _Counter(Protocol):
         """Count a window; `rows` [R] are addresses, R is a multiple of four and `words` a multiple of eight."""
 
     def take(self) -> Counts:
-        """Return the sums since the last call, and reset them to zero."""
+        """Return the sums of the windows that were counted since the last call, and reset them to zero."""
 
 
 class _Pairs:
-    """A counter for all pairs within one set of rows."""
+    """A counter for all pairs within one set of rows; it is a `_Counter`."""
 
     def __init__(self, count: int, squeezed: bool | None) -> None:
         self._rows, self._squeezed, self._wait = count, squeezed, 0
@@ -181,7 +192,10 @@ class _Window:
         self._zeros = np.zeros(pitch, np.uint64)
 
     def blocks(self, part: Part) -> Iterator[tuple[Counts, int]]:
-        """Yield (addresses of all rows, number of words). Whole vectors may be in place; the rest is in the buffer."""
+        """Yield (addresses of all rows, number of words) for one or two pieces of a part of the rows.
+
+        Whole vectors of an array in memory are used in place; all other words are read into the buffer.
+        """
         start = part.start
         if self._array is not None and part.mask is None:
             whole = (part.stop - start) // LANES * LANES
@@ -198,7 +212,10 @@ class _Window:
         return addresses
 
     def _read(self, start: int, stop: int, mask: np.uint64 | None) -> int:
-        """Read words into the buffer, padded with zeros to whole vectors; return the padded number of words."""
+        """Read the words from `start` to `stop` (exclusive) of all rows into the buffer, padded with zeros to vectors.
+
+        `mask` contains the bits of a single word to keep; None keeps all bits. The padded number of words is returned.
+        """
         words = stop - start
         padded = _up(words, LANES)
         block = self._buffer[: self._columns.rows]
@@ -218,9 +235,18 @@ def _run(
     threads: int | None,
     on_progress: Progress | None,
 ) -> None:
-    """Let workers take windows from one queue, and add their counts to `out`.
+    """Count all parts in one or several threads, which take windows from one queue, and add the counts to `out`.
 
-    If each worker had a fixed share of the windows instead, all of them would have to wait for a worker whose core is
+    Args:
+        counter: Function that makes a counter; each thread has one counter.
+        columns: The rows.
+        parts: The parts of the rows to count.
+        out: int64 [groups, …], added to; the other axes are those of the counts of a counter.
+        work: Number of pairs that are counted, from which the number of threads follows.
+        threads: Number of threads; None for a number that depends on the amount of work.
+        on_progress: Called with (words done, words in total).
+
+    If each thread had a fixed share of the windows instead, all threads would have to wait for a thread whose core is
     also used by other programs.
     """
     words = sum(part.stop - part.start for part in parts)
@@ -273,14 +299,14 @@ class _Queue(Iterator[Part]):
             return next(self._windows)
 
     def done(self, part: Part) -> None:
-        """Report that a window was counted."""
+        """Report that the window `part` was counted."""
         with self._lock:
             self._done += part.stop - part.start
             if self._progress is not None:
                 self._progress(self._done, self._total)
 
     def close(self) -> None:
-        """Empty the queue, so that no thread gets another window."""
+        """Empty the queue; no thread gets another window."""
         with self._lock:
             self._windows = iter(())
 
@@ -298,7 +324,7 @@ def _in_place(columns: Columns) -> Words | None:
 
 
 def _block(rows: int) -> int:
-    """Return the number of words of each row in one step of counting, a multiple of eight."""
+    """Return the number of words of each of `rows` rows in one step of counting, a multiple of eight."""
     fitting = _BLOCK_BYTES // (_WORD_BYTES * max(1, rows)) // LANES * LANES
     return min(_MOST_BLOCK, max(_LEAST_BLOCK, fitting))
 

@@ -14,7 +14,9 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = None) -> NDArray[Any]:
-    """Return `value` if it is an array of the given dtype with the given number of axes (None: any number).
+    """Return `value` if it is an array of the given dtype with `ndim` axes (any number if `ndim` is None).
+
+    `name` is the name of the argument, for messages.
 
     Raises:
         TypeError: `value` is not a NumPy array, or has a wrong dtype or byte order.
@@ -32,6 +34,8 @@ def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = 
 
 def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
     """Return a flat view of a C-contiguous array.
+
+    `name` is the name of the argument, for messages.
 
     Raises:
         ValueError: The array is strided. It is not copied silently, because the copy would be as large as the input.
@@ -75,6 +79,8 @@ def _iterable(values: object) -> Iterable[object]:
 def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64]:
     """Return `value` if it is a writable matrix of counts with the given shape.
 
+    `name` is the name of the argument, for messages.
+
     Raises:
         TypeError: `value` is not an array of int64.
         ValueError: `value` has a wrong shape, or is read-only.
@@ -88,7 +94,7 @@ def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64
 
 
 def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
-    """Return the number of words in a row, which must be the same in both arrays.
+    """Return the number of words of the rows of `a` and `b`, which must have the same length.
 
     Raises:
         ValueError: The rows differ in length.
@@ -99,7 +105,7 @@ def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
 
 
 def threads(given: int | None) -> None:
-    """Check a number of worker threads, which may be None.
+    """Raise an error if a given number of worker threads is below 1; None is allowed.
 
     Raises:
         ValueError: The number is below 1.

@@ -31,7 +31,7 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _BYTES = 4
 _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
-# Number of rows of G that are packed together, so that their cache lines stay in the first-level cache.
+# Number of rows of G that are packed together. Their cache lines stay in the first-level cache.
 _STRIP = 32
 # Largest number of rows of a run of several examples. Their panel of A needs 512 KiB of the second-level cache.
 _MOST_ROWS = 2048
@@ -79,7 +79,11 @@ def add_squared_products(
 
 
 def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of runs of adjacent examples; a run has at most _MOST_ROWS rows, or is one example."""
+    """Yield (first, last) for runs of adjacent examples: the examples from `first` to `last` (exclusive).
+
+    `bounds` are the positions at which the rows of the examples begin and end. A run has at most _MOST_ROWS rows, or is
+    one example.
+    """
     first, count = 0, len(bounds) - 1
     while first < count:
         last = first + 1
@@ -91,7 +95,10 @@ def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 @intrinsic
 def _add_tile(typingctx: Any, g: Any, a: Any, start: Any, stop: Any, f: Any, pitch: Any) -> Any:
-    """Add (Σ_t g[t, r] · a[t, c])² over t in [start, stop) to f[r, c]; arrays are addresses and byte strides."""
+    """Add (Σ_t g[t, r] · a[t, c])² to f[r, c] for one tile of F, with t from `start` to `stop` (exclusive).
+
+    `g`, `a` and `f` are addresses of float32 values; `pitch` is the distance of two rows of F in bytes.
+    """
     return VOID(INTP, INTP, INTP, INTP, INTP, INTP), _emit_tile
 
 
@@ -144,7 +151,7 @@ def _fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
 
 @intrinsic
 def _copy_columns(typingctx: Any, source: Any, target: Any) -> Any:
-    """Copy a row of a tile, six floats, from one address to another."""
+    """Copy a row of a panel, six floats, from the address `source` to the address `target`."""
     return VOID(INTP, INTP), _emit_copy
 
 
@@ -180,7 +187,10 @@ def pack_columns(G: Any, rows: Any, panels: Any) -> None:
 
 @compiled(VOID(_MATRIX, _PANELS, _ROWS, _OFFSETS, _OFFSETS, INTP, INTP))
 def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, last: int) -> None:
-    """Add the squared products to the columns of F from 64 · first to 64 · last (exclusive)."""
+    """Add the squared products of all examples to the columns of F from 64 · first to 64 · last (exclusive).
+
+    `panels` are from :func:`pack_columns`; the other arguments are those of :func:`add_squared_products`.
+    """
     outputs, inputs = F.shape
     count, tiles = len(rows), panels.shape[0]
     panel, edge = np.zeros((count, WIDTH), np.float32), np.empty((HEIGHT, WIDTH), np.float32)

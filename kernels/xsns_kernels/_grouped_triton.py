@@ -36,8 +36,9 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
 ):
     """F[o, i] += Σ_n (Σ_r G[r, o] · A[r, i])² for one tile of [BLOCK_O, BLOCK_I].
 
-    A segment is read in blocks of BLOCK_R rows; rows past its end are treated as zeros. Offsets are clamped, so that no
-    offset points outside of G and A. Element offsets are int64, because R · I may exceed 2³¹.
+    A segment is read in blocks of BLOCK_R rows; rows past its end are treated as zeros. Offsets are clamped: no offset
+    points outside of G and A. Element offsets are int64, because R · I may exceed 2³¹. The arguments are tensors, their
+    sizes and strides (such as `G_row`, the distance of two rows of G), and the sizes of blocks.
     """
     tiles = tl.cdiv(features_in, BLOCK_I)
     o = (tl.program_id(0) // tiles).to(tl.int64) * BLOCK_O + tl.arange(0, BLOCK_O)
@@ -102,7 +103,7 @@ def add_squared_products(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> N
 
 
 def _block(rows: int, segments: int, dtype: torch.dtype) -> int:
-    """Return the number of rows in a block of products: 16, 32 or 64, near the mean length of a segment.
+    """Return the number of rows in a block of products: 16, 32 or 64, near the mean length of the `segments` segments.
 
     Without tensor cores, which float32 does not use, a product is unrolled over all its rows. With more than 16 rows,
     most tiles for compute capability 8.0 do not fit into registers.

@@ -141,8 +141,8 @@ def count_ones(words: Any) -> int:
 def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
     """Count float patterns by their sixteen highest bits; return the number of invalid patterns.
 
-    Non-negative IEEE numbers have the same order as their patterns, so that one comparison with the pattern of infinity
-    finds negative, infinite and NaN values. The pattern of -0.0 is counted like that of 0.0.
+    Non-negative IEEE numbers have the same order as their patterns. One comparison with the pattern of infinity
+    therefore finds negative, infinite and NaN values. The pattern of -0.0 is counted like that of 0.0.
 
     Args:
         patterns: Unsigned integers [n].
@@ -289,7 +289,7 @@ def bracket_into(
     )
 )
 def set_collected(patterns: Any, positions: Any, lowest: int, words: Any) -> None:
-    """For each collected pattern that is at least `lowest`, set the bit at its position."""
+    """Set the bit positions[i] of `words` for each i with patterns[i] >= `lowest`."""
     for i in range(patterns.size):
         if np.uint64(patterns[i]) >= lowest:
             words[positions[i] >> 6] |= np.uint64(1) << np.uint64(positions[i] & 63)

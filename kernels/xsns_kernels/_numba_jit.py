@@ -61,36 +61,36 @@ def _jit(function: Function, signatures: tuple[Any, ...], cache: bool) -> Functi
 
 
 def readable(dtype: Any, ndim: int = 1) -> Any:
-    """Return the Numba type of a C-contiguous input array that may be read-only or misaligned.
+    """Return the Numba type of a C-contiguous input array with `ndim` axes that may be read-only or misaligned.
 
-    Numba converts writable and aligned arrays to this type, so that one compiled version serves memory maps, views of
+    Numba converts writable and aligned arrays to this type. One compiled version therefore serves memory maps, views of
     files and ordinary arrays.
     """
     return types.Array(dtype, ndim, "C", readonly=True, aligned=False)
 
 
 def writable(dtype: Any, ndim: int = 1) -> Any:
-    """Return the Numba type of a C-contiguous array that the kernel writes to."""
+    """Return the Numba type of a C-contiguous array with `ndim` axes that a kernel writes to."""
     return types.Array(dtype, ndim, "C")
 
 
 def array_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    """Emit the address of an array's first element, as an integer."""
+    """Emit the address of the first element of an array, which has the Numba type `array_type`, as an integer."""
     return builder.ptrtoint(context.make_array(array_type)(context, builder, array).data, INT64)
 
 
 def at(builder: Any, address: Any, element: Any) -> Any:
-    """Emit a typed pointer for an integer address."""
+    """Emit a pointer to a value of the type `element` at an integer address."""
     return builder.inttoptr(address, element.as_pointer())
 
 
 def times(builder: Any, value: Any, factor: int) -> Any:
-    """Emit the product of a value and a constant."""
+    """Emit the product of a value and the constant `factor`."""
     return builder.mul(value, ir.Constant(value.type, factor))
 
 
 def plus(builder: Any, value: Any, constant: int) -> Any:
-    """Emit the sum of a value and a constant."""
+    """Emit the sum of a value and the integer `constant`."""
     return builder.add(value, ir.Constant(value.type, constant))
 
 
@@ -99,7 +99,7 @@ def row_addresses(
 ) -> list[Any]:
     """Emit, for each of the `count` rows from row `first` on, the address of the row plus `offset` bytes.
 
-    `array` [R] contains the addresses of the rows.
+    `array` [R] contains the addresses of the rows and has the Numba type `array_type`.
     """
     fields = context.make_array(array_type)(context, builder, array)
     start = builder.add(builder.ptrtoint(fields.data, INT64), times(builder, first, WORD_BYTES))
@@ -110,7 +110,7 @@ def row_addresses(
 
 
 def load_vector(builder: Any, address: Any, offset: Any) -> Any:
-    """Emit a load of eight words from an address, which need not be aligned."""
+    """Emit a load of eight words from `address` plus `offset` bytes, which need not be aligned."""
     return builder.load(at(builder, builder.add(address, offset), VECTOR), align=WORD_BYTES)
 
 
@@ -121,7 +121,7 @@ def variable(builder: Any, value: Any) -> Any:
 
 
 def call(builder: Any, name: str, result: Any, argument: Any) -> Any:
-    """Emit a call of an LLVM function that takes one argument."""
+    """Emit a call of the LLVM function `name`, which takes one argument and returns the type `result`."""
     insert: Any = cgutils.get_or_insert_function
     function = insert(builder.module, ir.FunctionType(result, [argument.type]), name)
     return builder.call(function, [argument])

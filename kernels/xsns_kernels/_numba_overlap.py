@@ -2,8 +2,7 @@
 
 A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads are used for sixteen ANDs, popcounts and
 additions. The vectors are declared as `<8 x i64>` in LLVM, because LLVM prefers 256-bit vectors by default. On a CPU
-without AVX-512, LLVM splits them, and the result is the same. Rows are given by their addresses, so that they are
-counted without a copy.
+without AVX-512, LLVM splits them, and the result is the same. Rows are given by their addresses and are not copied.
 """
 
 from __future__ import annotations
@@ -112,11 +111,11 @@ def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
 
 @compiled(VOID(_ADDRESSES, INTP, INTP, INTP, _COUNTS))
 def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
-    """Add the counts of all pairs of rows to the tiles of `out` on and above the diagonal.
+    """Add the number of common bits of each pair of rows to the tiles of `out` on and above the diagonal.
 
-    The last tiles of a block each prefetch one row of the next block, so that counting does not wait for memory.
-    Columns of `out` are processed in panels, so that the right-hand rows of the tiles stay in the second-level cache
-    even if there are many rows.
+    The last tiles of a block each prefetch one row of the next block, because counting would otherwise wait for memory.
+    Columns of `out` are processed in panels: the right-hand rows of the tiles then stay in the second-level cache even
+    if there are many rows.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4.
@@ -141,7 +140,10 @@ def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
 
 @compiled(VOID(_ADDRESSES, _ADDRESSES, INTP, INTP, INTP, _COUNTS))
 def add_cross(left: Any, right: Any, words: int, block: int, panel: int, out: Any) -> None:
-    """Add the counts of all pairs of two sets of rows to `out`, int64 [A, B]; see `add_pairs` for the arguments."""
+    """Add the number of common bits of each row of `left` and each row of `right` to `out`, int64 [A, B].
+
+    `left` [A] and `right` [B] are addresses of rows; see `add_pairs` for the other arguments.
+    """
     for first in range(0, words, block):
         length = min(block, words - first)
         following = min(first + block, words - length)

@@ -77,7 +77,7 @@ def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
 
 @compiled(_UINT64(_UINT64, _UINT64))
 def _pext_bit_by_bit(word: Any, mask: Any) -> Any:
-    """Do the same as `_pext_of_the_processor` on any processor, but slowly."""
+    """Return the bits of `word` at the positions where `mask` has ones, moved to the lowest positions; slow."""
     found, place = np.uint64(0), np.uint64(0)
     while mask:
         lowest = mask & (~mask + np.uint64(1))
@@ -103,7 +103,7 @@ def _ones(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _word_at(typingctx: Any, address: Any) -> Any:
-    """Return the word at an address."""
+    """Return the word at an address, which need not be aligned."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(at(builder, arguments[0], INT64), align=1)
@@ -207,8 +207,8 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
 def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
     """Write the list of extractions, which is the same for each row.
 
-    One extraction takes at most 56 bits of a word, so that they fit into eight bytes even if the first of them is not
-    at the beginning of a byte.
+    One extraction takes at most 56 bits of a word. They fit into eight bytes even if the first of them is not at the
+    beginning of a byte.
 
     Args:
         keep: uint64 [words], the columns to keep, as a bit mask.
@@ -239,9 +239,19 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
 
 @compiled(VOID(_ADDRESSES, INTP, INTP, _WORDS, _PLAN, INTP, _WORDS, _ADDRESSES))
 def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: int, pending: Any, joined: Any) -> None:
-    """Append the useful columns of each row to its packed row, which then contains `filled` bits.
+    """Append the useful columns of each row to its packed row.
 
-    Each entry of the plan is read once for four rows. `pending` [R] contains the last, incomplete byte of each row.
+    Each entry of the plan is read once for four rows.
+
+    Args:
+        rows: int64 [R], the addresses of the rows.
+        first: Index of the first word of the rows that the plan describes.
+        listed: Number of extractions.
+        masks: uint64, from :func:`_plan`.
+        plan: int64, from :func:`_plan`.
+        filled: Number of bits of each packed row afterwards.
+        pending: uint64 [R], updated: the last, incomplete byte of each packed row.
+        joined: int64 [R], the addresses of the packed rows.
     """
     for r in range(0, rows.size, 4):
         a, b, c, d = rows[r] + first * 8, rows[r + 1] + first * 8, rows[r + 2] + first * 8, rows[r + 3] + first * 8
@@ -273,7 +283,15 @@ def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: 
 
 @compiled(VOID(_ADDRESSES, _ROWS, INTP, INTP, _COUNTS))
 def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: Any) -> None:
-    """Count all pairs of packed rows. Words after the last column are set to zero first."""
+    """Add the counts of all pairs of packed rows to `out`, int64 [R, R].
+
+    Args:
+        addresses: int64 [R], the addresses of the packed rows.
+        scratch: The packed rows; words after the last column are set to zero first.
+        filled: Number of columns of the packed rows.
+        panel: See `add_pairs`.
+        out: Tiles on and above the diagonal are added to.
+    """
     full = (filled + 63) // 64
     padded = (full + LANES - 1) // LANES * LANES
     scratch[:, full:padded] = np.uint64(0)

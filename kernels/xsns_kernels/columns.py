@@ -64,7 +64,7 @@ class ArrayColumns:
         return int(self.array.shape[1])
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Copy a block of columns into `out`."""
+        """Copy the words from `start` to `stop` (exclusive) of all rows into `out`."""
         out[...] = self.array[:, start:stop]
 
 
@@ -77,7 +77,7 @@ class PairedColumns:
         self.words = _checks.same_words(first, second)
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Copy a block of columns of both arrays into `out`."""
+        """Copy the words from `start` to `stop` (exclusive) of all rows of both arrays into `out`."""
         first, second = self._sets
         first.read(start, stop, out[: first.rows])
         second.read(start, stop, out[first.rows :])

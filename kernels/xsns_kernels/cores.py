@@ -25,7 +25,10 @@ def cores_by_affinity() -> int:
 
 
 def _limits(root: Path) -> list[float]:
-    """Return the limits, in cores, of the control group of this process and of the groups that contain it."""
+    """Return the limits, in cores, of the control group of this process and of the groups that contain it.
+
+    `root` is the folder that contains `proc` and `sys`. Groups without a limit are left out.
+    """
     limits = []
     for folder in _groups(root):
         try:
@@ -41,7 +44,7 @@ def _limits(root: Path) -> list[float]:
 
 
 def _groups(root: Path) -> list[Path]:
-    """Return the folders of the control group of this process and of the groups that contain it."""
+    """Return the folders of the control group of this process and of the groups that contain it, below `root`."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,9 +1,9 @@
 """The K-th largest, thresholds and histograms of torch tensors, computed on the device of the tensors.
 
 The results equal those of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels` bit for bit. Only
-histograms and packed bits are copied from the device. Tensors are processed in parts, without sorting or joining, so
-that scratch memory is bounded. Bit patterns are compared as signed integers, so that the treatment of subnormal numbers
-by a device cannot change a result.
+histograms and packed bits are copied from the device. Tensors are processed in parts, without sorting or joining;
+scratch memory is bounded. Bit patterns are compared as signed integers, because devices treat subnormal numbers in
+different ways.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
 }
 _PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}
 # Eight bytes that are 0 or 1 are read as one little-endian integer and multiplied by this factor. Bit i of the highest
-# byte of the product is then byte i. No two terms of the product set the same bit, so that there is no carry into the
+# byte of the product is then byte i. No two terms of the product set the same bit. There is therefore no carry into the
 # highest byte.
 _GATHER = 0x0102_0408_1020_4080
 
@@ -143,7 +143,10 @@ def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple
 
 
 def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
-    """Return uint8 [ceil((lead + n) / 8)] on the device: `lead` zeros, then one bit for each pattern, lowest first."""
+    """Return uint8 [ceil((lead + n) / 8)]: `lead` zeros, then one bit for each of the n patterns, lowest first.
+
+    A bit is set if the value with this pattern is positive and at least `threshold`.
+    """
     dtype = np.dtype(np.float32 if patterns.dtype == torch.int32 else np.float64)
     size = patterns.numel()
     flags = torch.zeros(-(-(lead + size) // 8) * 8, dtype=torch.bool, device=patterns.device)
@@ -186,7 +189,10 @@ def _next_digits(tensors: Sequence[Tensor], prefix: int, shift: int) -> Iterator
 
 
 def _count(parts: Iterable[Tensor]) -> NDArray[np.int64]:
-    """Return the histogram of integers below 65,536. Counts are summed on each device before they are copied."""
+    """Return the histogram of the integers in `parts`, which are below 65,536: int64 [65536].
+
+    Counts are summed on each device before they are copied.
+    """
     sums: dict[torch.device, Tensor] = {}
     for digits in parts:
         counts = torch.bincount(digits, minlength=_BINS)

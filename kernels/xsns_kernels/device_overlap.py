@@ -21,7 +21,7 @@ from xsns_kernels.columns import Columns, Counts, Part, Progress, Segment, parts
 _UNPACKED_BYTES = 1 << 28
 #: For 8-bit products, the number of rows must be a multiple of this number.
 _ROWS = 32
-#: Largest number of words of a row in a block, so that the int32 sums of a product cannot overflow.
+#: Largest number of words of a row in a block. With more words, the int32 sums of a product could overflow.
 _MOST_WORDS = 1 << 20
 
 
@@ -84,7 +84,10 @@ def _products(
     groups: int,
     on_progress: Progress | None,
 ) -> Iterator[tuple[int, Counts]]:
-    """Yield (group, counts of all pairs) for each block of columns."""
+    """Yield (group, int64 [L, L]) for each block of columns: the numbers of common bits of all pairs of rows.
+
+    The arguments are those of `xsns_kernels.stream_intersections`.
+    """
     parts = parts_of(columns, segments, groups)
     total = sum(part.stop - part.start for part in parts)
     if columns.rows == 0 or total == 0:
@@ -111,7 +114,7 @@ def _products(
 
 
 def _read(columns: Columns, part: Part, device: torch.device) -> torch.Tensor:
-    """Return a block of columns as uint8 [L, 8 · words], in host memory that the device can read directly."""
+    """Return the words of `part` of all rows, uint8 [L, 8 · words], in memory that the device can read directly."""
     words = part.stop - part.start
     block = torch.empty((columns.rows, words), dtype=torch.int64, pin_memory=device.type == "cuda")
     array: NDArray[Any] = block.numpy().view(np.uint64)
@@ -122,7 +125,13 @@ def _read(columns: Columns, part: Part, device: torch.device) -> torch.Tensor:
 
 
 def _product(packed: torch.Tensor, shifts: torch.Tensor, height: int) -> Counts:
-    """Return the number of bits that each pair of rows has in common: int64 [L, L]."""
+    """Return the number of common bits of each pair of rows: int64 [L, L].
+
+    Args:
+        packed: uint8 [L, 8 · words], the rows, on the device.
+        shifts: uint8 [8], the numbers from 0 to 7, on the device.
+        height: L rounded up to a number of rows that 8-bit products accept.
+    """
     rows = len(packed)
     bits = torch.zeros((height, packed.shape[1], 8), dtype=torch.uint8, device=packed.device)
     # The order of the bits within a byte is arbitrary, but the same in all rows.

@@ -1,8 +1,8 @@
 """The grouped squared product: it adds the squared weight gradients of many examples to an accumulator.
 
 For example n, the gradient with respect to the weight of a linear layer is G_nᵀ A_n, where G_n contains the output
-gradients and A_n the inputs of the rows of the example. Only the sum of the squares is needed, so that these products
-are not stored.
+gradients and A_n the inputs of the rows of the example. These products are not stored, because only the sum of their
+squares is needed.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.

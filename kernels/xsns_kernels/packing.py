@@ -63,8 +63,8 @@ def unpack_bits(words: Words, size: int, impl: str = "auto") -> NDArray[np.bool_
 
     Raises:
         TypeError: `words` is not an array of uint64.
-        ValueError: The number of words does not fit `size`, or a pad bit is set, so that the words belong to a longer
-            vector.
+        ValueError: The number of words does not fit `size`, or a pad bit is set, which means that the words belong to a
+            longer vector.
 
     Bytes moved: P/8 are read and P written, in one thread.
 

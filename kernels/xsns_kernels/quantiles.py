@@ -24,7 +24,7 @@ def pattern_histogram(values: FloatArrays, impl: str = "auto") -> NDArray[np.int
 
     counts[b] = number of values that have b as the sixteen highest bits of their IEEE pattern
 
-    The first of these bits is the sign, so that half of the 65,536 bins suffice. The values of a bin differ by less
+    The first of these bits is the sign. Half of the 65,536 bins therefore suffice. The values of a bin differ by less
     than a factor of 1 + 2⁻⁷ (float32) or 1 + 2⁻⁴ (float64), except for subnormal numbers.
 
     Args:

@@ -23,20 +23,20 @@ from xsns_kernels.dispatch import resolve
 
 
 def pack_bits(bits: NDArray[np.bool_]) -> Words:
-    """Pack booleans with `numpy.packbits`, and pad with zeros to whole words."""
+    """Pack booleans with `numpy.packbits`, and fill the last word with zeros."""
     packed = np.zeros(-(-bits.size // 64) * 8, np.uint8)
     packed[: -(-bits.size // 8)] = np.packbits(bits, bitorder="little")
     return packed.view("<u8").astype(np.uint64, copy=False)
 
 
 def unpack_bits(words: Words, size: int) -> NDArray[np.bool_]:
-    """Unpack words with `numpy.unpackbits`."""
+    """Unpack the first `size` bits of words with `numpy.unpackbits`."""
     octets = words.astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(octets, count=size, bitorder="little").view(np.bool_)
 
 
 def popcount(words: Words, impl: str) -> int:
-    """Count set bits with `numpy.bitwise_count` or with the package bitarray."""
+    """Count the set bits of words with `numpy.bitwise_count` or, for ``"bitarray"``, with the package bitarray."""
     if impl == "bitarray":
         return int(_bitarray(words).count())
     return int(np.bitwise_count(words).sum(dtype=np.int64))
@@ -51,14 +51,14 @@ def kth_largest(arrays: Sequence[Floats], k: int) -> np.floating[Any]:
 
 
 def threshold_bits(arrays: Sequence[Floats], threshold: float) -> tuple[Words, int]:
-    """Compare values as float64, which represents every float32 exactly, and pack the results in one joined copy."""
+    """Compare values with a threshold as float64, which represents every float32 exactly; copy and pack the results."""
     flags = [(array > 0) & (array.astype(np.float64) >= threshold) for array in arrays]
     bits = np.concatenate(flags) if flags else np.zeros(0, np.bool_)
     return pack_bits(bits), int(np.count_nonzero(bits))
 
 
 def add_cross_counts(a: Words, b: Words, out: Counts, impl: str) -> None:
-    """Add the counts of all pairs of rows to `out`, one pair at a time."""
+    """Add the number of common bits of each row of `a` and each row of `b` to `out` [A, B], one pair at a time."""
     if impl == "bitarray":
         from bitarray.util import count_and
 

@@ -35,8 +35,8 @@ def stream_intersections(
         segments: Ranges of bits, in any order; None puts all bits into group 0.
         groups: G, the number of groups.
         threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use, fewer
-            if there is little work. Each thread reads the blocks that it counts, so that one thread can read while
-            others count.
+            if there is little work. Each thread reads the blocks that it counts; one thread can read while other
+            threads count.
         squeeze: Whether ``"numba"`` removes columns that do not distinguish any two rows before it counts pairs. True
             removes them always and False never. None (the default) examines a sample of the columns and removes them if
             this saves time and the processor has the instruction for it.

@@ -132,7 +132,7 @@ def _by_sorting(arrays: Sequence[Floats], rank: int) -> TopBits:
 
 
 def _by_counting(arrays: Sequence[Floats], rank: int) -> TopBits:
-    """Find the K-th largest by histograms of patterns, for any distribution of the values."""
+    """Return the selection of the K = `rank` largest values, by histograms of patterns; it does not need a bracket."""
     threshold = float(kth_largest(list(arrays), rank))  # type: ignore[arg-type]
     if threshold == 0:
         dtype = arrays[0].dtype
@@ -160,7 +160,7 @@ class _Block:
 
 
 class _Collected:
-    """The values that one thread has collected from one bracket, and the counts of this thread."""
+    """The values within one bracket that one thread has collected, and the counts of this thread."""
 
     def __init__(self, dtype: np.dtype[Any], bracket: _Bracket, words: Words, room: int) -> None:
         self.bracket, self.words = bracket, words
@@ -171,7 +171,10 @@ class _Collected:
         self.complete = True
 
     def add(self, block: _Block) -> None:
-        """Compare a block with the bracket; do nothing if earlier blocks had more values than there is room for."""
+        """Compare the values of a block with the bracket: set the bits of values above it, and collect values inside.
+
+        Nothing is done if earlier blocks had more values in the bracket than there is room for.
+        """
         from xsns_kernels._numba_bits import bracket_into
 
         if self.complete:
@@ -194,7 +197,7 @@ class _Collected:
 
     @property
     def patterns(self) -> Patterns:
-        """The collected patterns."""
+        """The patterns of the collected values."""
         return self._patterns[: self._tally[1]]
 
     def settle(self, lowest: int) -> None:
@@ -205,7 +208,7 @@ class _Collected:
 
 
 def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None) -> list[TopBits | None]:
-    """Return the result of `top_bits` for each rank; None for a rank whose bracket failed.
+    """Return the result of `top_bits` for each rank; None for a rank whose K-th largest was not found in one pass.
 
     Args:
         arrays: Flat arrays of one float dtype.
@@ -232,7 +235,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
 
 def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
-    """Return the smallest positive value; infinity if no value is positive."""
+    """Return the smallest positive value, given the patterns of all values; infinity if no value is positive."""
     from xsns_kernels._numba_bits import least_positive
 
     infinity = pattern_of(dtype, np.inf)
@@ -240,7 +243,7 @@ def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
 
 
 def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
-    """Return magnitudes at random positions, [lines, 16]; None if the arrays are too short for a sample.
+    """Return a sample of the patterns without their signs, [lines, 16]; None if the arrays are too short for a sample.
 
     The values are divided into `lines` stretches of equal length, and 16 adjacent values (a line) are drawn from each.
     """
@@ -258,7 +261,7 @@ def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
     sample = np.concatenate(drawn) if drawn else np.zeros((0, _LINE), np.uint64)
     if 2 * len(sample) < lines:
         return None
-    # The sign is removed, so that -0.0 is 0.0. Negative numbers are refused later.
+    # The sign is removed, because -0.0 equals 0.0. Negative numbers are refused later.
     np.bitwise_and(sample, sample.dtype.type(np.iinfo(sample.dtype).max >> 1), out=sample)
     return sample
 
@@ -279,7 +282,7 @@ def _bracket(sample: Patterns, share: float, dtype: np.dtype[Any]) -> _Bracket:
     largest = pattern_of(dtype, np.finfo(dtype).max)
     highest = _of_rank(ordered, high - zeros) if high < size else largest
     if highest == 0:
-        # Fewer than K values are positive, so that the smallest positive value is needed. It is at most the smallest
+        # Fewer than K values are positive. The smallest positive value is needed, which is at most the smallest
         # positive value of the sample.
         highest = int(np.min(ordered, initial=largest))
     return _Bracket(min(lowest, largest - 1), min(max(highest, lowest + 1), largest))
@@ -299,8 +302,8 @@ def _of_rank(values: Patterns, rank: int) -> int:
 def _variance(sample: Patterns, kth: int, share: float) -> float:
     """Return the variance of the number of sampled values that are at least the K-th largest value.
 
-    The values of a line are similar, so that a line contains less information than independent draws; successive lines
-    come from one tensor and are also similar, so that only their differences are random. If tensors differ much in
+    A line contains less information than independent draws, because its values are similar. Successive lines come from
+    one tensor and are also similar; only their differences are random. If tensors differ much in
     scale, the variance is smaller than that of independent draws. It is never assumed to be below a quarter of it.
     """
     independent = sample.size * share * (1 - share)
@@ -317,7 +320,7 @@ def _run(
     words: Sequence[Words],
     threads: int | None,
 ) -> list[list[_Collected]]:
-    """Compare all values with all brackets; return, for each bracket, what each thread collected.
+    """Compare all values with all brackets; return, for each bracket, the values that each thread collected.
 
     The bits of values above a bracket are set in `words`.
     """
@@ -347,7 +350,10 @@ def _run(
 def _finish(
     patterns: Sequence[Patterns], dtype: np.dtype[Any], rank: int, collected: Sequence[_Collected]
 ) -> TopBits | None:
-    """Select the K-th largest among the collected values and set the bits; None if it may not be among them."""
+    """Return the selection of the K largest values, K = `rank`; None if the K-th largest may not have been collected.
+
+    The bits of the selected values that were collected are set; those of larger values are set already.
+    """
     above, between, _ = (int(count) for count in np.sum([one.counts for one in collected], axis=0))
     bracket, words = collected[0].bracket, collected[0].words
     if above >= rank or not all(one.complete for one in collected):
@@ -359,7 +365,7 @@ def _finish(
         lowest = int(inside[at])
         threshold = float(number_of(dtype, lowest))
     elif bracket.lowest == 1:
-        # Fewer than K values are positive, so that all of them are selected.
+        # Fewer than K values are positive, and all of them are selected.
         lowest = 1
         threshold = float(number_of(dtype, int(inside.min()))) if between else _smallest(patterns, dtype)
     else:
@@ -370,7 +376,10 @@ def _finish(
 
 
 def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
-    """Split arrays into (edges, blocks): blocks of whole words, and edges whose words two arrays may share."""
+    """Split the patterns of all arrays into (edges, blocks): blocks whose bits fill whole words, and the rest.
+
+    The bits of two edges may be in the same word.
+    """
     edges, blocks, start = [], [], 0
     for array in patterns:
         block = _BLOCK_OCTETS // array.itemsize

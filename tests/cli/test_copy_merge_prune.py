@@ -109,7 +109,7 @@ def test_a_damaged_row_is_not_copied_and_gives_exit_code_3(folder, in_process):
     (failed,) = json.loads(out)["result"]["failed"]
     assert (failed["language"], failed["seed"]) == ("zh-Hant", 7)
     assert "does not contain the bits that were committed" in failed["error"]
-    assert err.startswith("error: 1 row could not be read: 'zh-Hant' (seed 7, density 0.15).\nhint: the others are in")
+    assert err.startswith("error: 1 row could not be read: 'zh-Hant' (seed 7, density 0.15).\nhint: the other rows are")
     assert names(folder / "c.zarr") == [("fi", 7), ("sw", 7), ("sw", 8)]
 
 
@@ -132,11 +132,11 @@ def test_stores_of_different_experiments_are_refused(folder, in_process):
     open_store(folder / "other.zarr", "a").write(networks.make_sub("rw", 7, model="other"))
     code, out, err = in_process(folder, "merge", "a.zarr", "b.zarr", "other.zarr")
     assert (code, out) == (1, "")
-    assert "'other.zarr' does not fit the store 'a.zarr': model is 'mini' in the store and 'other' here." in err
+    assert "the stores contain different experiments: model is 'mini' in 'a.zarr' and 'other' in 'other.zarr'." in err
     open_store(folder / "bits.zarr", "a").write(networks.make_sub("sw", 7, bits=networks.make_bits(576, 5)))
     code, out, err = in_process(folder, "merge", "a.zarr", "b.zarr", "bits.zarr")
     assert (code, out) == (1, "")
-    assert "'sw' (seed 7, density 0.15) of 'bits.zarr' and of 'a.zarr'" in err
+    assert "'sw' (seed 7, density 0.15) in 'bits.zarr' and 'a.zarr'" in err
     assert "yo" not in open_store(folder / "a.zarr")
 
 
@@ -186,12 +186,14 @@ def test_leftovers_of_a_crash_are_removed(folder, in_process):
     assert in_process(folder, "info", "-s", "a.zarr", "--json")[1].count('"unfinished_rows": []') == 1
 
 
-@pytest.mark.parametrize("extra", [[], ["--json"]])
-def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [([], "there is no terminal for the confirmation"), (["--json"], "--json asks for no confirmation")],
+)
+def test_without_a_terminal_nothing_is_dropped(folder, extra, reason, in_process):
     code, _, err = in_process(folder, "prune", "a.zarr", "--lang", "sw", *extra)
     assert code == 2
-    message = "nothing was removed, because there is no terminal for the confirmation."
-    assert err == f"error: {message}\nhint: give --yes, or --dry-run.\n"
+    assert err.startswith(f"error: nothing was removed, because {reason}.\nhint: give --yes to remove without")
     assert len(names(folder / "a.zarr")) == 4
 
 
@@ -213,7 +215,7 @@ def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
         (["copy", "a.zarr", "c.zarr", "--seed", "9"], 2, "no seed 9 in the store 'a.zarr'", "it has 7, 8."),
         (["copy", "a.zarr", "c.zarr", "--density", "0.3"], 2, "no density 0.3", "it has 0.15."),
         (["copy", "a.zarr", "b.zarr", "--codec", "zstd"], 2, "exists with codec none", "a store has one codec"),
-        (["copy", "a.zarr", "a.zarr/c"], 2, "is within the other", "beside the store"),
+        (["copy", "a.zarr", "a.zarr/c"], 2, "is within the other", "outside of the other store"),
         (["copy", "a.zarr", "c.zarr", "--lang", "fi", "--seed", "8"], 1, "no row to copy", "choose other rows"),
         (["merge", "all.zarr", "a.zarr", "none.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
         (["merge", "all.zarr"], 2, "Missing argument 'SOURCE...'", "merge --help"),

@@ -35,8 +35,11 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
             (True, None, True),
             f"~ No reliable difference among the first 2{AMONG} (95 %, 8 parts).",
         ),
-        ((True, None, None), "No other candidate has an interval, so that the first source cannot be compared."),
-        ((True,), "No other candidate has an interval, so that the first source cannot be compared."),
+        (
+            (True, None, None),
+            "The first source cannot be compared with others, because no other candidate has an interval.",
+        ),
+        ((True,), "The first source cannot be compared with others, because no other candidate has an interval."),
     ],
 )
 def test_the_verdict_states_which_sources_are_reliably_closest(levels: tuple[bool | None, ...], sentence: str) -> None:

@@ -71,7 +71,7 @@ def test_a_relabelled_row_is_not_measured_again(build, xsns, texts, tmp_path):
     assert build().code == 0
     assert xsns("relabel", "sw", "sw_news", "--store", store).code == 0
     again = build("--json", lang="sw,fi,et")
-    assert "rows that were relabelled are in the store already: sw is sw_news." in again.err
+    assert "rows that were relabelled are in the store already: sw (now sw_news)." in again.err
     result = json.loads(again.out)["result"]
     assert [row[0] for row in result["committed"]] == ["et"]
     assert [row[0] for row in result["skipped"]] == ["sw", "fi"]

@@ -89,7 +89,7 @@ def test_an_open_corpus_stays_what_it_is() -> None:
         (pd.DataFrame({"language": ["sw"]}), UsageError, "the table of texts has no column 'text'; it has language."),
     ],
 )
-def test_texts_that_are_refused(texts: Any, kind: type[XsnsError], message: str) -> None:
+def test_invalid_texts_are_refused(texts: Any, kind: type[XsnsError], message: str) -> None:
     with pytest.raises(kind) as caught:
         open_texts(texts)
     assert caught.value.message.startswith(message)
@@ -119,9 +119,9 @@ def test_options_of_files_are_refused(write_texts: Callable[..., Path]) -> None:
         ),
         ({"sw": pd.DataFrame([["a", "b"]], columns=["text", "text"])}, "the table of 'sw' has more than one column"),
         ({"train": pd.DataFrame({"language": ["sw"], "text": ["a"]})}, "'train' is a table with a column 'language'"),
-        (None, "the texts are of the type NoneType"),
-        (3, "the texts are of the type int"),
-        (pd.Series(["a"]), "the texts are of the type Series"),
+        (None, "texts cannot be of the type NoneType"),
+        (3, "texts cannot be of the type int"),
+        (pd.Series(["a"]), "texts cannot be of the type Series"),
         ([("sw", ["a"])], "the texts are a list of tuple, without languages"),
     ],
 )

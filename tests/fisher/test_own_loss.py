@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import xsns_stream as xs
+from tests.support.errors import error_of
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.own_loss import OwnLossEngine, unconfirmed_names
 
@@ -216,7 +217,7 @@ def test_linear_layers_and_norms_are_measured_by_rule(name: str, slow: set[str])
     assert result.provenance.estimator == "per-example(loss=classify)"
 
 
-def test_the_mean_absolute_gradient() -> None:
+def test_the_mean_absolute_gradient_equals_a_loop_over_examples() -> None:
     model, loss = make("mlp")
     result = xs.diagonal_fisher(model, split(data("mlp"), 4), None, "grad-abs", loss=loss)
     assert largest_error(result, truth(model, loss, data("mlp"), power=1)) <= 1e-10
@@ -246,7 +247,7 @@ def test_a_data_loader_of_tuples_is_refused_with_the_line_that_names_them() -> N
     model, loss = make("mlp")
     examples = data("mlp")
     loader = DataLoader(TensorDataset(examples["x"], examples["y"]), batch_size=3)
-    with pytest.raises(UsageError, match="a batch is of the type list") as caught:
+    with pytest.raises(UsageError, match="a batch cannot be of the type list") as caught:
         xs.diagonal_fisher(model, loader, loss=loss)
     assert "({'x': x, 'y': y} for x, y in loader)" in caught.value.hint
     named = ({"x": x, "y": y} for x, y in loader)
@@ -307,9 +308,7 @@ def test_families_give_the_values_of_the_built_in_loss(family: str, zoo: Any, er
 
 
 def refused(kind: type[Exception], model: Any, batch: Any, **options: Any) -> Any:
-    with pytest.raises(kind) as caught:
-        xs.diagonal_fisher(model, [batch], **options)
-    return caught.value
+    return error_of(kind, xs.diagonal_fisher, model, [batch], **options)
 
 
 def test_batch_statistics_are_refused() -> None:
@@ -326,29 +325,35 @@ def test_batch_statistics_are_refused() -> None:
 
 def test_a_plain_module_without_a_loss_is_refused() -> None:
     error = refused(UsageError, make("mlp")[0], data("mlp"))
-    assert error.message == "Sequential is not a model of transformers, so that its loss is not known."
+    assert error.message == "Sequential is not a model of transformers, and its loss is not known."
     assert "reduction='none'" in error.hint
     model = make("mlp")[0]
     for measure in (xs.self_check, lambda model, layout: xs.mean_gradient(model, [], layout)):
-        with pytest.raises(UsageError, match="so that its loss is not known"):
+        with pytest.raises(UsageError, match="and its loss is not known"):
             measure(model, xs.parameter_layout(model, blocks="all"))
 
 
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (lambda m, b: F.cross_entropy(m(b["x"]), b["y"]), r"the loss has the shape \[\], and the batch has 3 examples"),
-        (lambda m, b: m(b["x"]), r"the loss has the shape \[3, 3\], and the batch has 3 examples"),
+        (
+            lambda m, b: F.cross_entropy(m(b["x"]), b["y"]),
+            r"the shape \[\]; with one value for each example, it would be \[3\]",
+        ),
+        (
+            lambda m, b: m(b["x"]),
+            r"the shape \[3, 3\]; with one value for each example, it would be \[3\]",
+        ),
         (lambda m, b: 1.0, "the loss returned a value of the type float"),
         (lambda m, b: classify(m, b).detach(), "the loss does not depend on any measured parameter"),
         (lambda m, b: classify(m, b) / len(b["x"]), "depends on the other examples of its batch"),
         (lambda m, b: classify(m, b) * torch.rand(1), "or on random numbers"),
         (lambda m, b: classify(m, b) * float("nan"), "the loss is not finite"),
-        ("cross-entropy", "the loss is of the type str"),
+        ("cross-entropy", "the loss cannot be of the type str"),
     ],
     ids=range(8),
 )
-def test_losses_that_are_not_of_single_examples(loss: Any, message: str) -> None:
+def test_losses_that_are_not_of_single_examples_are_refused(loss: Any, message: str) -> None:
     with pytest.raises((FisherError, UsageError), match=message) as caught:
         xs.diagonal_fisher(make("mlp")[0], [data("mlp", 3)], loss=loss)
     assert caught.value.hint
@@ -357,9 +362,9 @@ def test_losses_that_are_not_of_single_examples(loss: Any, message: str) -> None
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"y": torch.zeros(2, dtype=torch.int64)}, "'y' has 2 examples, and 'x' has 7"),
+        ({"y": torch.zeros(2, dtype=torch.int64)}, "the numbers of examples in a batch differ: 7 in 'x', and 2 in 'y'"),
         ({"weight": torch.tensor(0.5)}, "'weight' is a single number"),
-        ({"names": ["a"]}, "'names' of a batch is of the type list"),
+        ({"names": ["a"]}, "'names' of a batch cannot be of the type list"),
     ],
 )
 def test_batches_without_a_common_first_axis_are_refused(tensors: dict[str, Any], message: str) -> None:
@@ -384,7 +389,7 @@ def test_settings_of_other_losses_are_refused(options: dict[str, Any]) -> None:
     assert "can only be combined with the estimators per-example and grad-abs" in error.message
 
 
-def test_a_module_without_parameters_and_a_layout_beside_blocks() -> None:
+def test_a_module_without_parameters_and_a_layout_beside_blocks_are_refused() -> None:
     assert "has no parameters" in refused(UsageError, nn.ReLU(), data("mlp"), loss=classify).message
     model = make("mlp")[0]
     layout = xs.parameter_layout(model, blocks="all")
@@ -395,7 +400,7 @@ def test_a_module_without_parameters_and_a_layout_beside_blocks() -> None:
 # -------------------------------------------------------------------------------------------- blocks
 
 
-def test_blocks_of_a_plain_module() -> None:
+def test_blocks_of_a_plain_module_are_chosen_by_name() -> None:
     model, loss = make("resnet")
     layout = xs.parameter_layout(model, blocks="all")
     assert [layer.name for layer in layout.layers] == ["0", "1", "2.conv1", "2.bn1", "2.conv2", "2.bn2", "5"]

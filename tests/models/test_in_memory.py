@@ -96,7 +96,7 @@ def test_unsuitable_models_and_tokenizers_are_refused(pair: tuple[Any, Any], tin
         adopt_model(AutoModel.from_pretrained(tiny_folder), tokenizer)
     with pytest.raises(UsageError, match="a tokenizer was given together with the name of a model"):
         open_model(str(tiny_folder), tokenizer)
-    with pytest.raises(UsageError, match="the tokenizer is of the type str"):
+    with pytest.raises(UsageError, match="the tokenizer cannot be of the type str"):
         adopt_model(model, "tiny")
     with pytest.raises(ModelError, match="no fast form"):
         adopt_model(model, SimpleNamespace(is_fast=False))

@@ -108,7 +108,7 @@ def test_a_build_says_that_weights_hold_more_layers(
     completed = xsns("build", *options, "--json")
     assert completed.code == 0
     (note,) = json.loads(completed.out)["result"]["notes"]
-    assert "tensors of blocks that its configuration does not have" in note
+    assert "blocks that its configuration does not have" in note
     assert f"note: {note}" in completed.err
 
 
@@ -126,5 +126,5 @@ def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> Non
     load(0)
     load(1)
     (note,) = load.notes
-    assert "tensors of blocks that its configuration does not have" in note
+    assert "blocks that its configuration does not have" in note
     assert sent == [note], "the note is sent once for any number of heads"

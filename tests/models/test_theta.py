@@ -130,7 +130,7 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
         ({"exclude": ["shared"]}, "exclude 'shared' matches no parameter that is measured."),
         ({"exclude": [".", "no_such"]}, "exclude 'no_such' matches no parameter that is measured."),
         ({"exclude": ["[a"]}, "'[a' is not a valid regular expression: unterminated character set at position 0."),
-        ({"exclude": ["."]}, "every parameter is excluded, so that nothing is left to measure."),
+        ({"exclude": ["."]}, "every parameter is excluded, and nothing is left to measure."),
     ],
 )
 def test_a_choice_without_any_parameter_is_refused(options: dict[str, Any], message: str, zoo: Any) -> None:

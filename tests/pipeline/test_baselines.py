@@ -306,7 +306,7 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
         ({"layer": 3}, UsageError, "has no layer 3"),
         ({"neighbour_layer": -1}, UsageError, "has no layer -1"),
         ({"sources": ("sw", "de")}, LanguageError, "'de' is not among the languages"),
-        ({"centre": True, "languages": ("sw", "fi")}, UsageError, "cannot be centred"),
+        ({"centre": True, "languages": ("sw", "fi")}, UsageError, "--centre needs at least three languages"),
     ],
 )
 def test_invalid_settings_are_refused(

@@ -322,7 +322,7 @@ def test_a_model_with_zero_gradients_has_no_sub_network(texts: Path, damaged: Lo
             parameter.zero_()
     result, _, _ = run(settings(texts, "sw"), damaged, path)
     (error,) = result.failed.values()
-    assert error.message == "every Fisher value of language 'sw' is zero, so that it has no sub-network."
+    assert error.message == "every Fisher value of language 'sw' is zero: the language has no sub-network."
 
 
 # ------------------------------------------------------------------------------------------ the disk

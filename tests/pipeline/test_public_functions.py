@@ -319,6 +319,7 @@ def test_a_tree_joins_similar_languages_first() -> None:
         "fisher",
         "corpora.memory",
         "pipeline.comparison",
+        "pipeline.shared_parameters",
         "pipeline.source_ranking",
         "pipeline.gold_comparison",
         "types.similarity_matrix",

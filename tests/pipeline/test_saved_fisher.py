@@ -76,7 +76,8 @@ def test_rounded_values_give_an_approximation_and_say_so(
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
     assert note.endswith(
-        "from the Fisher values in the store, which are rounded to bf16, so that it is an approximation."
+        "from the Fisher values in the store. They are rounded to bf16, and the sub-network is therefore an "
+        "approximation."
     )
 
 
@@ -122,7 +123,7 @@ def test_text_that_changed_since_values_were_kept_is_refused(
 
 def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
     run(make("sw", keep_fisher="float32"))
-    with pytest.raises(StoreError, match="has Fisher values as float32, not as bf16") as caught:
+    with pytest.raises(StoreError, match="are saved as float32, not as bf16") as caught:
         run(make("fi", keep_fisher="bf16"))
     assert "--keep-fisher float32" in caught.value.hint
 
@@ -139,7 +140,7 @@ def test_a_note_says_what_existing_rows_lack(make: Any, run: Any) -> None:
     missing = "compared in halves or stored with its Fisher values"
     assert notes == [
         f"1 of 2 rows are in the store already, and are not {missing}. "
-        "To add this, remove these rows with prune, and build again. "
+        "To add what is missing, remove these rows with prune, and build again. "
         "--parts 8 adds intervals and split-half to rows that are in the store."
     ]
     for again in (make("sw fi"), make("fi", keep_fisher="float32", split_half=True)):

@@ -1,4 +1,4 @@
-"""Alternative comparisons of Fisher values, compared with loops over all values."""
+"""Actions of recipes: comparisons of Fisher values, compared with loops over all values, and control models."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from xsns_stream.errors import StoreError, UsageError
+from xsns_stream.models import load_model
 from xsns_stream.reproduce.actions import ALTERNATIVES, compare_fisher_values, main
 from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.store import open_store
@@ -50,6 +52,24 @@ def test_each_alternative_equals_a_loop(store: Path, tmp_path: Path) -> None:
             ]
             expected = [[slow(alternative, a, b) for b in rows] for a in rows]
             np.testing.assert_allclose(matrix.per_seed[number], expected, rtol=1e-6)
+
+
+def test_the_shuffled_control_has_the_values_of_every_tensor_in_another_order(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    main(["shuffled-weights", str(tiny_folder), str(tmp_path / "shuffled")])
+    model, control = (
+        dict(load_model(str(folder)).model.named_parameters()) for folder in (tiny_folder, tmp_path / "shuffled")
+    )
+    assert model.keys() == control.keys()
+    for name, values in model.items():
+        assert torch.equal(values.flatten().sort().values, control[name].flatten().sort().values), name
+    moved = [name for name, values in model.items() if not torch.equal(values, control[name])]
+    assert any(name.endswith("query.weight") for name in moved)
+    main(["shuffled-weights", str(tiny_folder), str(tmp_path / "again")])
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("shuffled", "again")]
+    assert weights[0] == weights[1]
+    assert (tmp_path / "shuffled" / "tokenizer.json").is_file()
 
 
 def slow(alternative: str, a: np.ndarray, b: np.ndarray) -> float:

@@ -262,24 +262,27 @@ def test_table_3_compares_regressions(config: RunConfig, run: Callable[..., Outc
     assert "| POS tagging | least squares | 9.58 |" in text
 
 
-def test_table_4_compares_models_with_random_weights(
+def test_table_4_compares_models_with_controls(
     config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path
 ) -> None:
-    other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",))
+    other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",), controls=("random", "shuffled"))
     fails.add("google/mt5-base")
     result = run(other, TABLE4)
     assert result.results
     text = page(other, TABLE4)
-    assert "random weights\n" in text
+    assert ", random weights\n" in text
+    assert ", shuffled weights\n" in text
     assert "* google/mt5-base: no such model." in text
     assert "python -m xsns_stream.reproduce.actions random-weights" in text
     random_model = other.path("random-init")
     assert (random_model / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
+    models = document_of(other, TABLE4)["result"]["models"]
+    assert list(models) == [str(tiny_folder), f"{tiny_folder}, weights drawn anew", f"{tiny_folder}, weights shuffled"]
     assert document_of(other, TABLE4)["result"]["lacking"] == ["google/mt5-base: no such model."]
 
 
-def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    result = run(replace(config, control=False), TABLE4)
+def test_table_4_is_left_out_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    result = run(replace(config, controls=()), TABLE4)
     assert result.left_out["table4"].hint == "name one with --other-model."
 
 
@@ -296,6 +299,6 @@ def test_comparable_numbers_of_the_paper_are_shown(tmp_path: Path, run: Callable
 
 
 def test_markup_in_model_names_is_escaped(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    odd = replace(config, control=False, other_models=("a/<b>|`c`",), typology=None, ldnd=None)
+    odd = replace(config, controls=(), other_models=("a/<b>|`c`",), typology=None, ldnd=None)
     run(odd, TABLE4)
     assert "## a/&lt;b&gt;\\|\\`c\\`\n" in page(odd, TABLE4)

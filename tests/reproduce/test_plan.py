@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.reproduce.commands import tuning_options
 from xsns_stream.reproduce.config import PAPER_POOLS, PRESETS, TASKS, TOPIC_SOURCES, TOPIC_TARGETS, slug
 from xsns_stream.reproduce.plan import RunOptions, plan, sort_out
 from xsns_stream.reproduce.step import TARGETS
@@ -63,10 +65,10 @@ def test_all_languages_are_used_if_the_pool_is_too_small(tmp_path: Path) -> None
         (folder / f"{language}.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\t0\n")
     task = plan(RunOptions("embedded", OUT, (str(tmp_path),))).config.tasks["pi"]
     assert set(task.sources) == {"sw", "zu", "xh", "de"}
-    assert task.notes == ("the data have only de of the usual pool, so that all their languages are used.",)
+    assert task.notes == ("the data have only de of the usual pool; all languages of the data are used instead.",)
 
 
-def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
+def test_data_with_too_few_languages_are_refused(tmp_path: Path, tagged: Path) -> None:
     folder = tmp_path / "ner"
     folder.mkdir()
     (folder / "sw-train.txt").write_text("a O\n\n")
@@ -79,7 +81,7 @@ def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
     assert planned.config.left_out["ner"].startswith("the data of ner have too few")
 
 
-def test_requested_tasks_without_data(tagged: Path) -> None:
+def test_requested_tasks_without_data_fail(tagged: Path) -> None:
     planned = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
     assert planned.failed["qa"].hint == "add --data qa=FOLDER."
     assert plan(RunOptions("embedded", OUT, (f"pos={tagged}",))).failed == {}
@@ -126,6 +128,23 @@ def test_planning_the_paper_preset_needs_no_network() -> None:
     assert all(task.limit is None for task in config.tasks.values())
     assert config.other_models == ("google-bert/bert-base-multilingual-cased", "google/mt5-base")
     assert set(config.general_languages) == {code for task in config.tasks.values() for code in task.sources}
+
+
+def test_the_gemma_preset_needs_a_model_and_has_its_own_sizes(tagged: Path) -> None:
+    data = (f"pos={tagged}",)
+    with pytest.raises(UsageError, match="the preset 'gemma' needs a model") as error:
+        plan(RunOptions("gemma", OUT, data))
+    assert "--model" in error.value.hint
+    config = plan(RunOptions("gemma", OUT, data, model="mini")).config
+    task = config.tasks["pos"]
+    assert (task.limit, task.test_limit, task.tuning_seeds) == (512, 96, (42,))
+    assert (config.epochs, config.learning_rate, config.max_length, config.examples) == (1, 3e-4, 64, 128)
+    assert config.controls == ("random", "shuffled")
+    options = tuning_options(config, task)
+    assert options[options.index("--lr") + 1] == "0.0003"
+    assert set(config.general_languages) <= set(open_corpus("ntrex").languages())
+    own = plan(RunOptions("gemma", OUT, data, model="mini", epochs=3, max_length=16)).config
+    assert (own.epochs, own.max_length) == (3, 16)
 
 
 def test_other_data_or_pools_are_not_those_of_the_paper(tagged: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_copy_continues_where_it_stopped(make, tmp_path):
     assert again.target_bytes == result.target_bytes
 
 
-def test_a_store_without_rows(make, filled, tmp_path):
+def test_a_copy_of_no_rows_creates_no_store(make, filled, tmp_path):
     result = copy_rows(filled, open_store(tmp_path / "b", "a"), [])
     assert (result.written, result.skipped, result.target_bytes) == ((), (), 0)
     assert not (tmp_path / "b").exists()
@@ -157,9 +157,9 @@ def test_merging_again_writes_nothing(make, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "other"}, "model is 'mini' in the store and 'other' here"),
+        ({"model": "other"}, "model is 'mini' in '.*' and 'other' in '.*/b'"),
         ({"estimator": "authors"}, "estimator is"),
-        ({"examples_asked": 9}, r"the number of examples \(--examples\) is 8 in the store and 9 here"),
+        ({"examples_asked": 9}, r"the number of examples \(--examples\) is 8 in '.*' and 9 in '.*/b'"),
     ],
 )
 def test_another_experiment_is_refused_before_anything_is_written(make, tmp_path, options, message):
@@ -168,7 +168,8 @@ def test_another_experiment_is_refused_before_anything_is_written(make, tmp_path
     before = files(tmp_path / "t")
     with pytest.raises(IncompatibleError, match=message) as caught:
         merge_stores(target, [good, bad])
-    assert f"'{bad.path}' does not fit the store '{target.path}'" in caught.value.message
+    assert "the stores contain different experiments" in caught.value.message
+    assert f"in '{target.path}' and " in caught.value.message
     assert "nothing was written" in caught.value.hint
     assert files(tmp_path / "t") == before
     with pytest.raises(IncompatibleError, match=message):
@@ -189,9 +190,9 @@ def test_a_row_with_other_bits_is_refused_and_nothing_is_written(make, tmp_path,
     bad = make("b", "fi")
     bad.write(networks.make_sub("sw", bits=networks.make_bits(576, 99)))
     before = files(tmp_path / "t")
-    with pytest.raises(StoreError, match="rows of the same name contain different bits: 'sw'") as caught:
+    with pytest.raises(StoreError, match="two stores contain the same row with different bits: 'sw'") as caught:
         merge_stores(target, [good, bad])
-    assert f"'{bad.path}' and of '{target.path}'" in caught.value.message
+    assert f"in '{bad.path}' and '{target.path}'" in caught.value.message
     assert files(tmp_path / "t") == before
     with pytest.raises(StoreError, match="'sw'"):
         merge_stores(open_store(tmp_path / "new", "a"), [make("c", "sw"), bad])
@@ -204,7 +205,7 @@ def test_a_row_of_another_experiment_within_a_store_is_not_copied(filled, path, 
     result = merge_stores(open_store(tmp_path / "t", "a"), [filled])
     ((key, error),) = result.failed.items()
     assert key.language == "rw"
-    assert "of another experiment: model is" in error.message
+    assert "belongs to another experiment: model is" in error.message
 
 
 def test_version_1_is_copied(tmp_path, networks):
@@ -258,7 +259,7 @@ def test_fisher_values_of_two_encodings_are_not_merged(make, tmp_path, networks)
     target = open_store(tmp_path / "t", "a")
     with pytest.raises(IncompatibleError, match=r"saved as float32 in .* and as bf16 in") as caught:
         merge_stores(target, [a, b], with_fisher=True)
-    assert "omit the Fisher values" in caught.value.hint
+    assert "Omit the Fisher values" in caught.value.hint
     assert not (tmp_path / "t").exists()
     merge_stores(target, [a], with_fisher=True)
     with pytest.raises(IncompatibleError, match=r"saved as bf16 in .* and as float32 in"):

@@ -183,7 +183,7 @@ def test_folds_with_other_bits_are_refused_before_anything_is_written(cut, tmp_p
     other.write_fold(sub_of(networks, "sw", "another"), 3, 1)
     other.write(networks.make_sub("sw", **TEXT))
     target = open_store(tmp_path / "all.zarr", "a")
-    with pytest.raises(StoreError, match="rows of the same name contain different bits"):
+    with pytest.raises(StoreError, match="two stores contain the same row with different bits"):
         merge_stores(target, [cut, other])
     assert not target.exists
 
@@ -231,7 +231,7 @@ def test_leftovers_in_folds_are_removed(cut, path):
     assert cut.verify() == []
 
 
-def test_folds_on_an_object_store(s3, networks):
+def test_folds_are_stored_on_an_object_store(s3, networks):
     store = write(open_store(f"{s3}/x", "a"), networks, "sw")
     again = open_store(f"{s3}/x")
     assert again.fold_counts == (3,)

@@ -187,7 +187,8 @@ def test_a_record_of_another_experiment_is_found(filled, path):
     assert problems(filled) == {("experiment", "sw")}
     (finding,) = filled.verify()
     detail = (
-        "the row 'sw' (seed 0, density 0.15) is of another experiment: model is 'mini' in the store and 'other' here."
+        "the row 'sw' (seed 0, density 0.15) belongs to another experiment: "
+        "model is 'mini' in the store and 'other' in the row."
     )
     assert finding.detail == detail
 

@@ -24,7 +24,7 @@ from xsns_stream.cli.output import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xsns_stream.pipeline.comparison import SharedParameters
+    from xsns_stream.pipeline.shared_parameters import SharedParameters
 
 
 @click.command(
@@ -56,7 +56,7 @@ def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, 
     For each layer, the table has the number of parameters that are in all of the sub-networks, and in at least one of
     them. If the store has several seeds, the table shows the mean over seeds.
     """
-    from xsns_stream.pipeline.comparison import shared
+    from xsns_stream.pipeline.shared_parameters import shared
 
     with event_display(quiet) as on_event:
         result = shared(store, languages, on_event=on_event, **options)

@@ -1,7 +1,7 @@
 """The corpus `cldr`: names of places, languages, currencies, units and days in more than 150 languages.
 
-The text comes from the Unicode CLDR, which is part of the package Babel, so that no download is needed. Its lists of
-names are only for trying the tool: they have no verbs, hardly any grammar, and the same topics in every language.
+The text comes from the Unicode CLDR, which is part of the package Babel. No download is needed. The lists of names are
+only for trying the tool: they have no verbs, hardly any grammar, and the same topics in every language.
 
 Only a locale's own words are used. Names that the locale inherits from another locale, names that are the same in the
 CLDR root or in English, and bare codes (`XAF`) are left out, so that no language is measured on words of another
@@ -65,7 +65,7 @@ class CldrCorpus:
 
 @cache
 def _locales() -> dict[str, str]:
-    """Return {normalised code: Babel locale} of the languages with enough names that are not inherited."""
+    """Return {normalised code: name of its Babel locale} for the languages that have enough names of their own."""
     from babel import localedata
 
     locales: dict[str, str] = {}
@@ -82,7 +82,7 @@ def _locales() -> dict[str, str]:
 
 @cache
 def _own_names(locale: str) -> tuple[str, ...]:
-    """Return the distinct names of a locale that are not inherited, in the order of their categories."""
+    """Return the distinct names in a Babel locale that are not inherited, without codes and without English names."""
     foreign = set() if locale == "en" else _english()
     names = dict.fromkeys(
         name

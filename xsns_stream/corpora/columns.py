@@ -72,12 +72,12 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The distinct columns to read."""
+        """The names of all columns that are read, without repetition."""
         language = self.rows.column if self.rows else ""
         return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence, language))))
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row belongs to the language that is read."""
+        """Return whether a row belongs to the language that `rows` selects."""
         if self.rows is None:
             return True
         value = cell(row, self.rows.column)
@@ -151,14 +151,16 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
 
 
 def has_cell(row: Mapping[str, Any], column: str) -> bool:
-    """Return whether a row has a column, which may be nested."""
+    """Return whether a row has a column; `translation.sw` is the key `sw` within the column `translation`."""
     first, dot, rest = column.partition(".")
     inner = row.get(first) if dot else None
     return column in row or (isinstance(inner, Mapping) and has_cell(inner, rest))
 
 
 def nested_names(row: Mapping[str, Any], before: str = "") -> list[str]:
-    """Return the names of the columns of a row; nested columns are prefixed with the outer name and a dot.
+    """Return the names of the columns of a row, each prefixed with `before`.
+
+    The name of a nested column contains the name of its outer column and a dot.
 
     >>> nested_names({"id": 1, "translation": {"en": "One", "sw": "Moja"}})
     ['id', 'translation', 'translation.en', 'translation.sw']
@@ -265,7 +267,10 @@ def _nested_column(columns: Sequence[str]) -> str:
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:
-    """Add a note on the column of the text if other columns also have usual names."""
+    """Add a note that the text is read from the column `chosen`, if other columns also have usual names for text.
+
+    `where` names the file or data set.
+    """
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
@@ -278,7 +283,9 @@ def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: 
 
 
 def _parse_if_list(value: object, where: str) -> object:
-    """Return the list in a value that contains a list as text; return other values unchanged.
+    """Return the list that a text contains, such as `['a', 'b']`; return any value that is not such a text unchanged.
+
+    `where` names the column in the error.
 
     Raises:
         CorpusError: The value is a list whose members cannot be distinguished, such as a printed array of NumPy.
@@ -295,7 +302,10 @@ def _parse_if_list(value: object, where: str) -> object:
 
 
 def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...] | str | AnswerSpan | None:
-    """Return the label of a value; None if the value has no meaning."""
+    """Return the label in a cell of the label column; None for a cell without a class, such as NaN, −1 or `-`.
+
+    `classes` are the names of the classes, if cells may contain class indices. `where` names the column in errors.
+    """
     if isinstance(value, Mapping):
         return _answer(value, where)
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -310,7 +320,11 @@ def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...]
 
 
 def _class_name(value: object, classes: Sequence[str], where: str) -> str:
-    """Return the name of a class; empty if the value has no meaning."""
+    """Return the name of the class that a class index or a text stands for; empty for None, NaN and negative numbers.
+
+    Raises:
+        CorpusError: The value is neither a text nor an integer, or the index is too large for `classes`.
+    """
     if value is None:
         return ""
     if isinstance(value, str):
@@ -334,6 +348,8 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     """Return the answer in `{"text": […], "answer_start": […]}`, or in `{"text": …, "answer_start": …}`.
+
+    `where` names the column, for messages.
 
     If there are several answers, the first one is returned, and the texts of the other answers are its alternatives.
     """
@@ -369,19 +385,42 @@ def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
 
 
 def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> TextExample | None:
-    """Return words with their labels; words that consist of white space are removed together with their labels."""
+    """Return a unit with a label for each of its words.
+
+    Args:
+        unit: The unit, from which words that consist of white space were removed.
+        words: The cell that contains the words, including those that were removed. Their labels are removed here.
+        labels: One label for each word of the cell.
+        where: The column of the labels, for messages.
+
+    Raises:
+        CorpusError: The text is not split into words, or the numbers of words and labels differ.
+    """
     if isinstance(unit.text, str) or not isinstance(words, Sequence):
         raise CorpusError(
             f"{where} contains a label for each word, but the text is not split into words.", _LABEL_FORMS
         )
     if len(words) != len(labels):
-        raise CorpusError(f"{where} contains {len(labels)} labels for {len(words)} words.", "give one label per word.")
+        raise CorpusError(
+            f"{where} has another number of labels ({len(labels)}) than of words ({len(words)}).",
+            "give one label per word.",
+        )
     remaining = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
     return encodable(TextExample(unit.text, unit.pair, remaining if any(remaining) else None, unit.running))
 
 
 def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> TextExample | None:
-    """Return the question with its answer located in the cleaned passage, or without a label if it is not found."""
+    """Return a question with its answer as label, or without a label if the passage does not contain the answer there.
+
+    Args:
+        unit: The question and its passage, without white space at their ends.
+        passage: The cell that contains the passage, to whose characters the start of the answer refers.
+        answer: The answer in this cell.
+        where: The file or data set, for messages.
+
+    Raises:
+        CorpusError: There is no passage.
+    """
     if not isinstance(passage, str) or unit.pair is None:
         raise CorpusError(
             f"{where} has answers, but no passage beside the question.", "add the columns question and context."

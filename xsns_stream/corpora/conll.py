@@ -39,7 +39,8 @@ _CONLLU_HINT: Final = (
     "each word needs an ID and a FORM, separated by a tab; IDs increase by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
-#: Names of the columns. Unused columns have numbers as names, so that the library does not parse their values.
+#: Names of the columns. Unused columns have numbers as names, because the package conllu parses columns that have the
+#: usual names.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
 # A number has up to nine digits, because no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -99,9 +100,10 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
 
 
 def _named_columns(block: bytes) -> tuple[str, ...]:
-    """Return the columns that CoNLL-U Plus names before the first sentence; empty for other files.
+    """Return the names of the columns that a comment of CoNLL-U Plus lists; empty if `block` has no such comment.
 
-    `FORM` becomes `form`. Unused columns are numbered, so that the library does not parse their values.
+    Names are in lower case. The name of an unused column is replaced by its number, because the package conllu parses
+    the values of columns that have the usual names.
     """
     for line in block.decode("utf-8", "replace").splitlines():
         if match := _COLUMNS_COMMENT.match(line):
@@ -111,7 +113,10 @@ def _named_columns(block: bytes) -> tuple[str, ...]:
 
 
 def _conllu_sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> tuple[Unit, bool]:
-    """Return the unit of a sentence, and whether its words are withheld."""
+    """Return the unit of the sentence in `block`, and whether all of its words are withheld (`_`).
+
+    `fields` are the names of the columns. If `labelled` is True, the UPOS of each word is its label.
+    """
     try:
         text, words = _parse(block.decode("utf-8"), fields)
     except UnicodeDecodeError:
@@ -142,7 +147,7 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word]]:
-    """Return the text of the comment `# text`, and the written words.
+    """Return the text of the comment `# text` (None if there is none), and the words of a sentence as they are written.
 
     A range replaces its parts, and empty nodes are ignored. A range has no tag unless the file contains one, because
     its parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
@@ -166,10 +171,10 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Raise an error if a line has too many columns, or if a comment is between two words.
+    """Raise an error if a line has more than `width` columns, or if a comment is between two words.
 
-    A comment between words begins a new sentence, so that the empty line before it is missing.
-    CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
+    A comment between words shows that the empty line between two sentences is missing. CoNLL-2009 has 14 columns, and
+    its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """
     words = 0
     for line in sentence.rstrip("\n").split("\n"):
@@ -186,7 +191,7 @@ def _check_lines(sentence: str, width: int) -> None:
 
 
 def _single_spaces(sentence: str) -> str:
-    """Replace successive spaces within columns by one space, because the library would read them as a tab."""
+    """Replace successive spaces within columns by one space; the package conllu would read them as a tab."""
     if "  " not in sentence:
         return sentence
     lines = sentence.split("\n")
@@ -235,7 +240,7 @@ def _check_follows(first: int, before: int, covered: int) -> None:
 
 
 def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
-    """Return the first and the last number of an ID; None for an empty node.
+    """Return the first and the last number of the ID in a column; None for an empty node.
 
     Raises:
         ParseException: The ID is invalid.
@@ -258,7 +263,7 @@ def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
 
 
 def _parse_space_after(line: Sequence[str], column: int) -> str | None:
-    """Return the space after a word from MISC; None if MISC does not record it. Line ends count as spaces."""
+    """Return the space after a word from the column MISC; None if it is not recorded there. Line ends become spaces."""
     values = dict(part.strip().partition("=")[::2] for part in line[column].split("|"))
     if values.get("SpaceAfter") == "No":
         return ""
@@ -346,7 +351,11 @@ class _CheckedSentences:
     def unit(
         self, error: CorpusError | None, words: Sequence[str], tags: Sequence[str], running: str | None = None
     ) -> Unit:
-        """Return the unit of a sentence, which is malformed if it has an error."""
+        """Return the unit of the next sentence: its words with their tags, or a malformed unit if it has an error.
+
+        `error` is the first error in the lines of the sentence (None if they are valid), `tags` has one tag for each
+        word (empty for a word without a tag), and `running` is the running text (None if the file does not contain it).
+        """
         self._read += 1
         if error is None:
             return _tagged_words(words, tags, running)
@@ -355,13 +364,13 @@ class _CheckedSentences:
         return Malformed(error.message.rstrip("."))
 
     def finish(self) -> None:
-        """Raise the first error if more than one sentence in twenty is malformed."""
+        """Raise the error of the first malformed sentence if more than one sentence in twenty is malformed."""
         if self._first is not None and self._malformed > MALFORMED_SHARE * self._read:
             raise self._first
 
 
 def _split_fields(line: str) -> list[str]:
-    """Return the fields of a line; an empty list for an empty line."""
+    """Return the fields of a line, which tabs or spaces separate; an empty list for an empty line."""
     if not line.strip():
         return []
     if "\t" in line:
@@ -384,7 +393,10 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
 
 
 def _language_prefix(lines: Iterable[str], path: Path) -> str:
-    """Return the prefix of WikiANN (`de:`) if all words have it and it names the file or its folder; else empty."""
+    """Return the prefix that all words of a file of WikiANN have, such as `de:`; empty if there is none.
+
+    The prefix must also be the beginning of the file name, or the name of its folder.
+    """
     words = [fields[0] for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     before, colon, _ = (words[0] if words else "").partition(":")
     names_file = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
@@ -467,6 +479,8 @@ def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_n
 
 def _tag_column(lines: Sequence[str], name: str) -> int:
     """Return the index of the column of tags: the third, as in Universal NER, unless the file has other columns.
+
+    `lines` are the lines of a file with numbered words, and `name` is its name, for messages.
 
     CoNLL-X and CoNLL-U have the part of speech in the fourth of ten columns, after the lemma. A file of four columns
     has number, word, lemma and tag.

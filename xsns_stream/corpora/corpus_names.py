@@ -14,17 +14,26 @@ from xsns_stream.types import TextExample
 
 
 def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
-    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`, without settings that are None."""
+    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)` for the kind `folder`.
+
+    Settings that are None are left out.
+    """
     inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
     return f"{kind}({', '.join(inner)})" if inner else kind
 
 
 def words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
-    """Return the setting of `words` for the name of a corpus; None if no file is split into words.
+    """Return `words`, for the name of a corpus, if an unlabelled text of its files is split into words; otherwise None.
 
     Because names contain this setting, a store cannot mix rows of running text with rows of words as given, or with
-    rows of older versions of this package, which read only words as given. The names of corpora of plain text do not
-    change.
+    rows of older versions of this package, which read only words as given. Names of corpora of plain text do not
+    contain it.
+
+    Args:
+        paths: The files of the corpus.
+        column: The column of the text; None for a column with a usual name.
+        labels: None if no labels are read.
+        words: `running` or `given`.
     """
     if labels is None and any(holds_words(path, column) for path in paths):
         return words
@@ -32,7 +41,10 @@ def words_setting(paths: Iterable[Path], column: str | None, labels: str | None,
 
 
 def holds_words(path: Path, column: str | None) -> bool:
-    """Return whether the first text of a file is split into words; False if the file cannot be read."""
+    """Return whether the first text of a file is split into words; False if the file cannot be read.
+
+    `column` is the column of the text; None means a column with a usual name.
+    """
     if split_suffix(path.name) is None:
         return False
     words = FORMATS[reader_suffix(path)].words
@@ -48,7 +60,12 @@ def holds_words(path: Path, column: str | None) -> bool:
 
 
 def _has_word_column(path: Path, column: str | None) -> bool:
-    """Return whether the header of a table names a column of words, which may contain lists as text."""
+    """Return whether a column with a usual name for words may be the text of a table.
+
+    Args:
+        path: The table.
+        column: The only column of text; None for a column with a usual name.
+    """
     try:
         with corpus_errors(path), closing(iter_lines(path)) as lines:
             header = next(lines, b"").decode("utf-8", "replace")

@@ -130,7 +130,9 @@ def corpus_errors(path: Path) -> Iterator[None]:
         # bz2 and pyarrow raise OSError without a number for damaged data.
         if error.errno is None and path.suffix.lower() in _COMPRESSION_NAMES:
             raise _damaged(path, error) from error
-        raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).") from error
+        raise CorpusError(
+            f"{path.name} cannot be read ({error.strerror or error}).", "check the file and its permissions."
+        ) from error
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
@@ -190,7 +192,10 @@ def check_encoding(beginning: bytes, path: Path) -> None:
 
 
 def _wide_encoding(sniffed: bytes, nuls: int) -> str:
-    """Return the encoding (UTF-16 or UTF-32) that fits the positions of NULs; empty if none fits."""
+    """Return the encoding (UTF-16 or UTF-32) that fits the positions of NUL bytes; empty if none fits.
+
+    `sniffed` are the first bytes of a file, of which `nuls` are NUL.
+    """
     nuls_at = [sniffed[start::4].count(0) for start in range(4)]
     quarter = len(sniffed) / 4
     if min(nuls_at[2:]) > 0.9 * quarter - 1:
@@ -213,7 +218,7 @@ def _decodes(sniffed: bytes, encoding: str) -> bool:
 
 
 def _iconv(encoding: str, path: Path) -> str:
-    """Return a command that converts a file to UTF-8, and decompresses it if necessary."""
+    """Return a command that converts a file in the given encoding to UTF-8, and decompresses it if necessary."""
     name = str(path)
     convert, quoted = f"iconv -f {encoding} -t UTF-8", shlex.quote(name)
     compression = next((suffix for suffix in _CAT if name.lower().endswith(suffix)), None)
@@ -306,7 +311,7 @@ def decode(line: bytes) -> str | None:
 
 
 def _bounded_lines(stream: IO[bytes], path: Path, max_bytes: int = _MAX_LINE_BYTES) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line, cut after `max_bytes` bytes, and whether it was cut."""
+    """Yield (line, whether it was cut) for the lines in `stream`, which are cut after `max_bytes` bytes."""
     block = stream.read(_BLOCK)
     check_encoding(block, path)
     rest = block.removeprefix(_UTF8_BOM)
@@ -314,7 +319,7 @@ def _bounded_lines(stream: IO[bytes], path: Path, max_bytes: int = _MAX_LINE_BYT
     while block:
         *chunks, rest = rest.split(b"\n")
         ended = [line for chunk in chunks for line in _split_at_returns(chunk.rstrip(b"\r"))]
-        # The last CR may be followed by LF, so that both are one line end.
+        # If LF follows the last CR, the two are one line end.
         body = rest.rstrip(b"\r")
         at = body.rfind(b"\r")
         if at >= 0:

@@ -67,7 +67,7 @@ def read_table(
 
 
 def table_header(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a table."""
+    """Return the names of the columns of a `.csv` or `.tsv` file."""
     with closing(_table_rows(path)) as rows:
         return tuple(next(rows, ()))
 
@@ -169,7 +169,7 @@ class _TableRows:
         return row.fields + [""] * lacking
 
     def notes(self, *, mention_breaks: bool) -> Iterator[str]:
-        """Yield sentences on rows that repeat the header, and on fields that contain line ends."""
+        """Yield sentences on rows that repeat the header and, if `mention_breaks`, on fields that contain line ends."""
         if self.repeated:
             rows = "1 row that repeats" if self.repeated == 1 else f"{self.repeated} rows that repeat"
             yield f"{rows} the header of {self.name} {'is' if self.repeated == 1 else 'are'} left out."
@@ -251,8 +251,8 @@ def dialect_of(path: Path) -> Dialect:
 def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
     """Return the dialect of a file.
 
-    The modification time and the size of the file (`stamp`) are part of the key of the cache, so that the dialect of a
-    changed file is determined again.
+    The modification time and the size of the file (`stamp`) are part of the key of the cache. The dialect of a changed
+    file is therefore determined again.
     """
     del stamp
     with closing(iter_lines(path)) as lines:
@@ -270,7 +270,7 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
 
 
 def _is_escaped(path: Path, separator: str) -> bool:
-    """Return whether a table can be read only if a backslash may escape a quotation mark."""
+    """Return whether a table with this separator can be read only if a backslash may escape a quotation mark."""
     return not _can_be_read(path, separator, escaped=False) and _can_be_read(path, separator, escaped=True)
 
 
@@ -305,7 +305,7 @@ class _QuotingEvidence:
     bare_comma: bool = False
 
     def add(self, fields: Iterable[tuple[str | None, str | None]]) -> None:
-        """Add the fields of a row, each as a pair: text within quotation marks, and text of an unquoted field."""
+        """Add the fields of a row, each as a pair from :func:`_quoted_fields`."""
         for column, (inner, plain) in enumerate(fields):
             if plain:
                 self.bare.add(column)
@@ -337,7 +337,10 @@ def _has_quoting(text: Iterator[str]) -> bool:
 
 
 def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
-    """Yield rows, joining lines while a quotation mark is open; yield None for a row whose mark is never closed."""
+    """Yield rows, whose fields may contain line ends; yield None for a row whose quotation mark is never closed.
+
+    `text` are the lines without their line ends.
+    """
     for line in text:
         row = [line]
         quotes = line.count('"')
@@ -352,9 +355,9 @@ def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
 
 
 def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
-    """Return a pair for each field: text within quotation marks, and text of an unquoted field.
+    """Return (text, None) for each quoted field of a row, and (None, text) for each field without quotation marks.
 
-    Return None if quoting does not explain the row.
+    Return None if the quotation marks of the row do not enclose whole fields.
     """
     if '"' not in row:
         return [(None, cell) for cell in row.split("\t")]

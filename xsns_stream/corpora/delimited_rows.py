@@ -102,7 +102,12 @@ class _RowParser:
         self._quoted_line = self._bare_line = 0
 
     def fields(self, text: str, end: str) -> list[str]:
-        """Return the fields of a row with quotation marks; a field may continue on the next lines."""
+        """Return the fields of a row with quotation marks. A field may continue on the next lines, which are read here.
+
+        Args:
+            text: The first line of the row, without its line end.
+            end: The line end.
+        """
         fields: list[str] = []
         at = 0
         while True:
@@ -127,7 +132,16 @@ class _RowParser:
         return fields
 
     def _quoted_field(self, text: str, end: str, start: int) -> tuple[str, str, str, int]:
-        """Return a quoted field, the text of the row so far, its last line end, and the index after the field."""
+        """Read a quoted field of a row, and further lines if the field continues there.
+
+        Args:
+            text: The lines of the row that were read so far, without the last line end.
+            end: The last line end.
+            start: Index in `text` after the opening quotation mark.
+
+        Returns:
+            The field; `text` and `end` after the further lines were added; and the index in `text` after the field.
+        """
         first = self.number
         self._quoted_line = self._quoted_line or first
         stop = start
@@ -152,10 +166,10 @@ class _RowParser:
         return match.end() if match else start
 
     def refuse(self, reason: str) -> NoReturn:
-        """Raise the error that rejects the table."""
+        """Raise the error that the file is not a table, for the given reason."""
         raise not_a_table(self.name, reason, _QUOTING_HINT)
 
 
 def not_a_table(name: str, reason: str, hint: str) -> CorpusError:
-    """Return the error about a file that is not a table."""
+    """Return the error for a file that is not a table, with the reason in the message."""
     return CorpusError(f"{name} is not a table ({reason}).", hint)

@@ -56,7 +56,7 @@ OnRead: TypeAlias = Callable[[int], None]
 
 
 def discard_note(note: str) -> None:
-    """Discard a note, for callers that do not show notes."""
+    """Do nothing with a note; this is the default of parameters that take notes."""
 
 
 # --------------------------------------------------------------------------------------- counting
@@ -100,7 +100,11 @@ class Tally:
         return None
 
     def counts(self, usable: int) -> ReadCounts:
-        """Return the counts so far, with the number of distinct usable examples."""
+        """Return the counts so far.
+
+        Args:
+            usable: Number of distinct usable examples, which the caller has counted.
+        """
         return ReadCounts(
             self.read,
             self.empty,
@@ -223,13 +227,16 @@ def _plain(text: str) -> str:
 
 
 def _word_labels(labels: tuple[str, ...], words: Sequence[object]) -> tuple[str, ...] | None:
-    """Return the labels of the words that are kept; None if no word has a label."""
+    """Return the labels of the words that are not empty; None if none of these words has a label."""
     remaining = tuple(compress(labels, words))
     return remaining if any(remaining) else None
 
 
 def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
-    """Return the answer located in the passage without control characters; None if the answer is then empty."""
+    """Return the answer without control characters, with its position in the passage without control characters.
+
+    None is returned if the answer is then empty.
+    """
     plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
     start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
     start -= len(plain) - len(plain.lstrip())
@@ -376,7 +383,10 @@ def _reported(units: Callable[[], Iterable[Unit]], on_read: OnRead | None) -> Ca
 
 
 def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
-    """Return the positions of the drawn examples, in the order of the draw."""
+    """Return the positions of the drawn examples among all usable examples, in the order of the draw.
+
+    `is_first` is True for examples that do not repeat an earlier example; only these are drawn.
+    """
     order = np.random.Generator(np.random.PCG64(seed)).permutation(int(is_first.sum()))[:count].copy()
     positions: list[int] = np.flatnonzero(is_first)[order].tolist()
     return positions
@@ -410,7 +420,7 @@ class _FirstPass:
 
 
 class _SecondPass:
-    """Collector of the examples at the drawn positions."""
+    """Collector of the examples at the drawn positions, in the second pass over a text."""
 
     def __init__(self, tally: Tally, positions: Iterable[int]) -> None:
         self.tally = tally
@@ -441,7 +451,7 @@ class Digests:
         self._last = bytearray()
 
     def add(self, digest: bytes) -> None:
-        """Append a digest."""
+        """Append a digest, which must have 16 bytes."""
         self._last += digest
         if len(self._last) == _CHUNK * _DIGEST_BYTES:
             self._close()
@@ -468,7 +478,7 @@ class Digests:
             positions = np.concatenate([start + rows for start, rows in zip(starts, rows_of, strict=False)])
             if not len(positions):
                 continue
-            # lexsort is stable, so that the earliest of equal digests comes first.
+            # Because lexsort is stable, the earliest of equal digests comes first.
             order = np.lexsort((digests[:, 1], digests[:, 0]))
             digests = digests[order]
             new = np.concatenate(([True], (digests[1:] != digests[:-1]).any(axis=1)))

@@ -116,7 +116,7 @@ def shard_of(stem: str) -> Shard | None:
 
 
 def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
-    """Return the numbers of the shards that are missing; shards are numbered from 0 or from 1."""
+    """Return the numbers of the shards that are missing among `total` shards, which are numbered from 0 or from 1."""
     present = set(numbers)
     start = 1 if total in present and 0 not in present else 0
     return [number for number in range(start, start + total) if number not in present]
@@ -285,7 +285,10 @@ def language_of(stem: str) -> tuple[str, str]:
 
 
 def _if_meant(stem: str) -> str:
-    """Return a hint that says how to give the label, if the name is also the code of a language; otherwise empty."""
+    """Return the end of a message about a file name that is not read as a language; empty if it is not a language code.
+
+    It says how to state that the name does mean the language.
+    """
     if (code := code_or_none(stem)) is None:
         return ""
     return f"; if it is {_display(code)}, give the label: --label FILE={code}"
@@ -297,12 +300,12 @@ def is_file_word(stem: str) -> bool:
 
 
 def beside_splits(stem: str) -> str:
-    """Return the reason why a name is not read as a language beside files that are named by a split or a side."""
+    """Return the reason why `stem` is not read as a language in a folder that has files named by a split or a side."""
     return f"'{stem}' is a common name of files in a folder with splits, not of a language{_if_meant(stem)}"
 
 
 def is_unicode(name: str) -> bool:
-    """Return whether the name of a file is UTF-8.
+    """Return whether the bytes of a file name are UTF-8.
 
     Python represents other bytes as surrogates, which cannot be printed.
     """
@@ -381,7 +384,12 @@ class TreebankFile(NamedTuple):
 
 
 def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
-    """Return the parts of the name of a treebank file; None if the suffix is None, or for other names."""
+    """Return the parts of the name of a treebank file; None for a file with another name.
+
+    Args:
+        path: The file.
+        suffix: The end of the name that is the suffix of the format; None if the file has no such suffix.
+    """
     match = _TREEBANK_FILE.fullmatch(path.name[: -len(suffix)]) if suffix else None
     return TreebankFile(path, match["treebank"], match["language"], match["split"]) if match else None
 
@@ -402,7 +410,9 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+        raise CorpusError(
+            f"the folder '{folder}' cannot be read ({error.strerror}).", "check the path and the permissions."
+        ) from error
     by_stem: dict[str, TreebankFile] = {}
     others: list[Path] = []
     for path in paths:

@@ -1,8 +1,8 @@
 """Corpora in the layout of the Hugging Face Hub: data sets on the Hub, or copies of them in a folder.
 
-Rows are streamed, so that a sample of Wikipedia does not need all of Wikipedia on disk. A stream is shuffled through a
-buffer of `BUFFER` rows. No code of a data set is run: `datasets` has no loading scripts from version 4 on, and no file
-is unpickled.
+Rows are streamed: a sample of Wikipedia does not need all of Wikipedia on disk. A stream is shuffled through a buffer
+of `BUFFER` rows. No code of a data set is run: `datasets` has no loading scripts from version 4 on, and no file is
+unpickled.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xsns_stream.corpora.examples import AddNote, Unit, collect, discard_note
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.hub_streams import class_names, no_progress_bars, shuffled, split_names
 from xsns_stream.corpora.labels import AUTO, label_union
-from xsns_stream.corpora.readers import describe_counts
+from xsns_stream.corpora.readers import COUNTS_HINT, describe_counts
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.text_checks import check_texts, without_missing
@@ -60,7 +60,8 @@ class HubCorpus:
         text_column: The only column of text; None for the column, or the pair of columns, of the recipe.
         config: Name of the configurations, with `{lang}` for the language; None for that of the recipe.
         revision: Branch, tag or commit on the Hub; None for the newest.
-        labels: None for no labels, `auto` for those of the recipe or of a usual column, or the name of a column.
+        labels: None for no labels, `auto` for the labels of the recipe or of a column with a usual name, or the name of
+            a column.
         words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
     """
 
@@ -75,7 +76,7 @@ class HubCorpus:
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data set can be read without a network."""
         return self.root is not None
 
     @cached_property
@@ -98,8 +99,8 @@ class HubCorpus:
     def languages(self) -> tuple[str, ...]:
         """Return the sorted normalised codes of the languages.
 
-        They are the languages of the recipe, or those of them that a local copy contains. If the recipe lists no
-        languages, they are read from the names of the configurations.
+        They are the languages of the recipe; for a local copy, only the languages of the recipe that the copy contains.
+        If the recipe lists no languages, they are read from the names of the configurations.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.
@@ -126,7 +127,7 @@ class HubCorpus:
         with closing(self._units(code, seed, notes.setdefault)) as units:
             examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
-            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe_counts(counts)}.")
+            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe_counts(counts)}.", COUNTS_HINT)
         # Only the drawn examples are checked, because the rest of a stream is not read.
         for _ in check_texts(examples, f"{self._shown} ({self._config(self._subset_of(code))})", notes.setdefault):
             pass
@@ -157,9 +158,9 @@ class HubCorpus:
 
     @cached_property
     def _is_split(self) -> bool:
-        """Return whether texts without labels are split into words; the recipe or the first readable text decides.
+        """Whether labels are not read and texts are split into words; the recipe or the first readable text decides.
 
-        If no text is readable, the value does not matter, because no row is measured.
+        If no text is readable, it is False; no row is measured in that case.
         """
         if self.labels is not None:
             return False
@@ -173,7 +174,7 @@ class HubCorpus:
         return isinstance(first, tuple)
 
     def _first_text(self, code: str) -> str | tuple[str, ...] | None:
-        """Return the first text of a language; None if its first rows have no text or cannot be read."""
+        """Return the first text of the language `code`; None if its first rows have no text or cannot be read."""
         try:
             with closing(self._units(code, None)) as units:
                 rows = islice(units, _FIRST_ROWS)
@@ -185,7 +186,7 @@ class HubCorpus:
 
     @cached_property
     def _subsets(self) -> Mapping[str, str]:
-        """Normalised code → name of the language in the data set."""
+        """Normalised code → name of the language in the data set, for the languages that can be read."""
         if not self.recipe.subsets:
             return {code: subsets[0] for code, subsets in self._named.items() if len(subsets) == 1}
         if self.root is None:
@@ -194,7 +195,7 @@ class HubCorpus:
 
     @cached_property
     def _named(self) -> Mapping[str, tuple[str, ...]]:
-        """Normalised code → names of the language in the data set, from the names of the configurations."""
+        """Normalised code → names of the language in the data set, which are parts of the names of configurations."""
         subsets: dict[str, tuple[str, ...]] = {}
         for subset in filter(None, map(self._subset, self._config_names)):
             with suppress(LanguageError):
@@ -210,7 +211,11 @@ class HubCorpus:
         return subsets
 
     def _subset_of(self, code: str) -> str:
-        """Return the name of a language in the data set; raise an error for a language with two configurations."""
+        """Return the name of the language `code` in the data set.
+
+        Raises:
+            CorpusError: The names of several configurations mean this language.
+        """
         if code in self._subsets:
             return self._subsets[code]
         both = " and ".join(self._named[code])
@@ -232,7 +237,7 @@ class HubCorpus:
         return tuple(UnreadFile(name, reason, "configuration") for name in left)
 
     def _subset(self, config: str) -> str | None:
-        """Return the part of a configuration's name that is the language; None if the template does not fit."""
+        """Return the part of a configuration's name that is the language; None if the name does not fit `--config`."""
         before, lang, after = self._template.partition(LANG)
         if not lang:
             return config if config == self._template else None
@@ -297,7 +302,7 @@ class HubCorpus:
             columns = self._columns(stream, where, add_note)
             classes = class_names(stream, columns.label)
             leave_out = self.recipe.leave_out
-            # The filter is before the shuffle, so that the buffer contains only rows of this language.
+            # Rows are filtered before they are shuffled. The buffer then contains only rows of this language.
             stream = self._rows_of(stream, subset)
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
@@ -310,12 +315,17 @@ class HubCorpus:
             yield from without_missing(taken, where, add_note) if has_only_text else taken
 
     def _rows_of(self, stream: Any, subset: str) -> Any:
-        """Return the rows of a language among those of its configuration."""
+        """Return the rows of one language from a stream.
+
+        Args:
+            stream: The rows of a configuration, which may contain several languages.
+            subset: The name of the language in the data set.
+        """
         prefix = self.recipe.prefix_column
         return stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-")) if prefix else stream
 
     def _columns(self, stream: Any, where: str, add_note: AddNote = discard_note) -> Columns:
-        """Return the columns of a stream to read, and check that they exist."""
+        """Return the columns to read from a stream of rows, and check that they exist. `where` names the data set."""
         names = tuple(stream.column_names or next(iter(stream), {}))
         recipe, text, label = self.recipe, self.text_column, self._label
         if label is not None and (label == AUTO or not recipe.text):
@@ -331,7 +341,7 @@ class HubCorpus:
         return columns
 
     def _builder(self, subset: str) -> Any:
-        """Return the builder of `datasets` for the configuration of a language."""
+        """Return the `DatasetBuilder` for the configuration of the language that the data set calls `subset`."""
         import datasets
 
         with no_progress_bars():
@@ -342,13 +352,13 @@ class HubCorpus:
         return builder
 
     def _stream(self, builder: Any) -> Any:
-        """Return the rows of a configuration, in the order of the data set."""
+        """Return a stream of the rows of the split, in the order of the data set."""
         with no_progress_bars():
             return builder.as_streaming_dataset(split=self._split)
 
     @property
     def _label(self) -> str | None:
-        """The column of the labels; `auto` if no recipe names it."""
+        """Name of the column of the labels, `auto` if it must be looked for, or None if no labels are read."""
         own = self.recipe.labelled
         return own.label if self.labels == AUTO and own else self.labels
 
@@ -466,7 +476,7 @@ def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) ->
 
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
-    """Return whether the Hub answers a request. The answer is cached, so that a process sends one request.
+    """Return whether the Hub answers a request. The result is cached: a process sends at most one request.
 
     The client of the Hub would retry for minutes, with a warning each time.
     """

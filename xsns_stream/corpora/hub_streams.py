@@ -10,7 +10,7 @@ from typing import Any, Final
 
 @lru_cache(maxsize=1024)
 def split_names(path: str, config: str, revision: str | None) -> tuple[str, ...]:
-    """Return the names of the splits of a configuration."""
+    """Return the names of the splits of a configuration; `path` is the id of the data set, or a folder."""
     import datasets
 
     return tuple(datasets.get_dataset_split_names(path, config, revision=revision))
@@ -30,7 +30,7 @@ def shuffled(stream: Any, seed: int) -> Any:
 
 
 def class_names(stream: Any, column: str) -> tuple[str, ...]:
-    """Return the names of the classes that a data set declares for a column; empty if it declares none."""
+    """Return the names of the classes that a data set declares for a column of a stream; empty if it declares none."""
     feature = (stream.features or {}).get(column)
     # The feature of a column with labels of words is a list of class labels.
     return tuple(getattr(getattr(feature, "feature", feature), "names", ()))

@@ -59,13 +59,13 @@ class HubTable(HubCorpus):
 
     @cached_property
     def _values(self) -> Mapping[str, frozenset[str]]:
-        """Normalised code → its values in the column."""
+        """Normalised code → the values in the column of languages that mean this language."""
         codes, _ = self._found
         return {code: frozenset(values) for code, values in codes.items()}
 
     @cached_property
     def _found(self) -> tuple[dict[str, list[str]], dict[str, tuple[str, int]]]:
-        """{code: its values in the column}, and {value that is not a language: (reason, number of rows)}."""
+        """{code: values in the column of languages}, and {value that is not a language: (reason, number of rows)}."""
         codes: dict[str, list[str]] = {}
         others: dict[str, tuple[str, int]] = {}
         for value, number in self._counts().items():
@@ -82,7 +82,7 @@ class HubTable(HubCorpus):
         return codes, others
 
     def _counts(self) -> Counter[str]:
-        """Return {value of the column: number of rows}; missing values are empty."""
+        """Return {value in the column of languages: number of rows}; the key of missing values is empty."""
         with self._readable():
             stream = self._stream(self._builder(""))
             names = tuple(stream.column_names or next(iter(stream), {}))
@@ -104,7 +104,7 @@ class HubTable(HubCorpus):
 
     @cached_property
     def _only_config(self) -> str:
-        """The configuration with the rows of all languages."""
+        """Name of the configuration that contains the rows of all languages."""
         if self.config is not None:
             return self.config
         names = self._config_names

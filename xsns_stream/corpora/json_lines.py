@@ -140,7 +140,10 @@ def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: Ad
 def _json_columns(
     path: Path, column: str | None, labels: str | None, language_rows: LanguageRows | None
 ) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows or, if these are not enough, of all rows."""
+    """Return the names of the columns of a file.
+
+    Reading stops as soon as the columns of the text and of the languages were found, unless labels are requested.
+    """
     decisive = {column or TEXT_COLUMNS[0], *((language_rows.column,) if language_rows else ())}
     names: dict[str, None] = {}
     with closing(json_rows(path)) as rows:
@@ -200,7 +203,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _document(path: Path) -> JsonRow | None:
-    """Return the only object of a `.json` file; None for other files, such as those with one object on each line."""
+    """Return the object of a `.json` file that is one object; None for other layouts, such as lines of objects."""
     if not without_compression(path.name).lower().endswith(".json"):
         return None
     with open_bytes(path) as stream:
@@ -215,9 +218,11 @@ def _document(path: Path) -> JsonRow | None:
 
 
 def _rows_of_document(document: JsonRow) -> Iterator[JsonRow]:
-    """Yield the rows of a document: those of its only array of objects, or of columns as pandas writes them.
+    """Yield the rows of a JSON document: the elements of its only array of objects, or the rows of its columns.
 
-    A document that contains neither of them is one row.
+    Columns are arrays of equal length, or objects {"0": …, "1": …}, which pandas writes.
+
+    A document without such an array and without such columns is one row.
     """
     values = list(document.values())
     arrays = [value for value in values if isinstance(value, list) and value and isinstance(value[0], JsonRow)]

@@ -45,6 +45,8 @@ def check_split(split: str) -> str:
 def check_label(example: TextExample, task: str, where: str) -> TextExample:
     """Check that the label of an example is of the kind that the task needs, and return the example.
 
+    `where` names the example, for messages.
+
     Raises:
         CorpusError: The label is of another kind, or a tag of named entities is not IOB, BIOES or BILOU.
     """
@@ -109,7 +111,7 @@ def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ..
 
 
 def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], str]) -> tuple[TextExample, ...]:
-    """Return examples with new tags; each is computed from the old tag and the old tag before it."""
+    """Return examples with new tags: `new_tag(tag, preceding tag)` for each old tag."""
     return tuple(
         replace(example, label=tuple(new_tag(tag, before) for tag, before in _with_before(label)))
         if isinstance(label := example.label, tuple)
@@ -119,7 +121,10 @@ def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], st
 
 
 def _bioes_tag(tag: str, before: str) -> str:
-    """Return the IOB2 tag of a tag in BIOES or BILOU; it is `I-` only if it continues the preceding entity."""
+    """Return the IOB2 tag for a tag of BIOES or BILOU, given the preceding tag `before`.
+
+    The IOB2 tag begins with `I-` only if the word continues the entity of the preceding word.
+    """
     if not _is_entity(tag, _ALL_PREFIXES):
         return tag
     continues = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
@@ -127,12 +132,12 @@ def _bioes_tag(tag: str, before: str) -> str:
 
 
 def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs (tag, preceding tag); the preceding tag of the first tag is `O`."""
+    """Yield (tag, preceding tag) for each tag in `label`; the preceding tag of the first tag is `O`."""
     return zip(label, (OUTSIDE, *label), strict=False)
 
 
 def _begins(tag: str, before: str) -> bool:
-    """Return whether a word is in an entity, and the preceding word is not in an entity of the same type."""
+    """Return whether `tag` is in an entity, and the preceding tag `before` is not in an entity of the same type."""
     return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
 
 
@@ -156,7 +161,7 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of `names` that are labels of the examples or, for named entities, types in their tags."""
+    """Return the elements of `names` that are labels of the examples or, for named entities, types in their tags."""
     wanted = set(names)
     if not wanted:
         return wanted
@@ -300,7 +305,7 @@ def _plain_spelling(label: str) -> str:
 
 
 def _in_one_language(names: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether one language has several of the spellings in {spelling: languages}."""
+    """Return whether one language uses several spellings; `names` is {spelling: languages that use it}."""
     languages = [language for each in names.values() for language in each]
     return len(set(languages)) < len(languages)
 

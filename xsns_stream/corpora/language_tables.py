@@ -135,7 +135,7 @@ def _parts(
 
 
 def _in_rows(column: str, table: Path) -> Counter[str]:
-    """Return {value of the column of languages: number of rows}; missing values are empty."""
+    """Return {value of `column`: number of rows} for a table; missing values are counted under an empty text."""
     values: Counter[str] = Counter()
     for unit in read_units(table, column, as_written=True):
         if isinstance(unit, TextExample) and isinstance(unit.text, str):
@@ -146,7 +146,10 @@ def _in_rows(column: str, table: Path) -> Counter[str]:
 
 
 def _in_columns(pattern: str, table: Path) -> Counter[str]:
-    """Return {text in the place of `{lang}` in a column name: 0}; 0 means that no number of rows is known."""
+    """Return {text in the place of `{lang}`: 0} for the columns of a table whose names fit the pattern.
+
+    0 means that the number of rows is not known.
+    """
     before, _, after = pattern.partition(LANG)
     place = re.compile(f"{re.escape(before)}([^.]+?){re.escape(after)}")
     return Counter({match[1]: 0 for name in column_names(table) if (match := place.fullmatch(name))})
@@ -159,7 +162,8 @@ def _no_language(
     if language_column is None:
         columns = ", ".join(column_names(tables[0])) or "none"
         return CorpusError(
-            f"no column '{text_column}' of {shown} is named by a language.", f"its columns are {columns}."
+            f"no column of {shown} has the name '{text_column}' with a language in place of {LANG}.",
+            f"its columns are {columns}.",
         )
     listed = ", ".join(repr(name) for name in dict.fromkeys(names[:5])) or "nothing"
     return CorpusError(

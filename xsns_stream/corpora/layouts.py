@@ -183,7 +183,14 @@ def files_in_subfolders(
 def _files_of_language(
     files: Iterable[str], name: str, code: str, has_reader: Callable[[str], bool]
 ) -> Iterator[PublishedFile]:
-    """Yield all files of text in the folder of a language as parts of one text, in the order of their names."""
+    """Yield all files of text in the folder of a language as parts of one text, in the order of `files`.
+
+    Args:
+        files: Paths of all files in the folder of the language, sorted.
+        name: Name of the folder.
+        code: Normalised code of the language.
+        has_reader: Function that returns whether the suffix of a file name has a reader.
+    """
     for number, file in enumerate(files):
         last = file.rpartition("/")[2]
         plain = without_compression(last)
@@ -215,7 +222,11 @@ def _language_folder(name: str) -> str | None:
 
 
 def _files_below(folder: Path, shown: str, depth: int = _DEPTH) -> Iterator[str]:
-    """Yield the paths of regular files, sorted by folder and name, without hidden files."""
+    """Yield the path of each regular file in `folder` and in its subfolders, sorted by folder and name.
+
+    Hidden files are left out. The paths begin with `shown` instead of the path of the folder. Subfolders are read down
+    to `depth` levels, of which the folder is the first.
+    """
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError:

@@ -59,7 +59,7 @@ def _is_json_object(line: str) -> bool:
 
 
 def _are_numbered(lines: list[str]) -> bool:
-    """Return whether each line begins with a number and a tab, and the numbers increase."""
+    """Return whether each line consists of a number, a tab and a text without tabs, and the numbers increase."""
     if len(lines) < _FEW_LINES:
         return False
     last = -1

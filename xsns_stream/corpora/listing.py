@@ -69,7 +69,9 @@ def list_folder(folder: Path, split: str | None, naming: Naming = CODES, treeban
     try:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
-        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+        raise CorpusError(
+            f"the folder '{folder}' cannot be read ({error.strerror}).", "check the path and the permissions."
+        ) from error
     listing = FolderListing(split, naming)
     for name in names:
         kind = irregular_kind(folder / name)
@@ -184,7 +186,7 @@ class FolderListing:
             self._reads_split = True
             stem = treebank["language"]
         elif self.split is not None:
-            # The user asked for a split, so that files without one are left out.
+            # Files that do not state a split are left out if the user asked for a split.
             self.not_read.append(UnreadFile(name, f"its name does not state that its split is {split}"))
             return
         shard = shard_of(stem)
@@ -199,7 +201,7 @@ class FolderListing:
             self._unexpected[name] = note
 
     def choose_treebanks(self, treebank: str | None) -> None:
-        """In languages that have several treebanks, leave out those that are not chosen.
+        """In languages that have several treebanks, leave out the treebanks that `treebank` does not name.
 
         Raises:
             CorpusError: No language has the treebank.
@@ -223,7 +225,7 @@ class FolderListing:
             self.not_read += [UnreadFile(name, reason) for name in left_out]
 
     def _label(self, stem: str, *names: str) -> tuple[str, str]:
-        """Return the label of a file, and a note; see :meth:`Naming.label_of`."""
+        """Return the result of :meth:`Naming.label_of`, and record `names` as names for which a label may be given."""
         self.names.update(names)
         return self.naming.label_of(stem, *names)
 
@@ -247,7 +249,7 @@ class FolderListing:
                 del self.groups[code]
 
     def _renamed(self, each: PublishedFile) -> PublishedFile:
-        """Return a file of a well-known corpus with its label as `code`."""
+        """Return a file of a well-known corpus, with the label that the naming rule gives to the file as its `code`."""
         label, _ = self._label(each.written, each.file, each.written) if self.naming else (each.code, "")
         return replace(each, code=label)
 
@@ -281,7 +283,7 @@ class FolderListing:
 
     @property
     def other_splits(self) -> dict[str, tuple[str, ...]]:
-        """Code → its splits, for languages without the split that is read."""
+        """Code → the splits that the language has, for languages without the split that is read."""
         return {code: tuple(splits) for code, splits in self._splits_of.items() if code not in self.groups}
 
     @property
@@ -295,7 +297,10 @@ class FolderListing:
         return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_wanted or None
 
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
-        """Return {code: files in order}, and {code: reason} for languages with unclear files."""
+        """Return {code: the files to read, in order}, and {code: error} for languages for which this is unclear.
+
+        `folder` is the folder that was listed.
+        """
         files: dict[str, tuple[Path, ...]] = {}
         unclear: dict[str, CorpusError] = {}
         for code, texts in self.groups.items():
@@ -341,13 +346,17 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     return CorpusError(
         f"{listed} {both} mean the language '{code}'.",
         f"give each its own label with {labels}, or use the names of all files as labels with --labels-as-given; or "
-        f"choose one file with a further --corpus {first} (the choice is recorded, so that it needs a new store); or "
+        f"choose one file with a further --corpus {first} (the choice is recorded, and needs a new store); or "
         "keep only one of them in the folder.",
     )
 
 
 def _distinct_labels(code: str, names: Sequence[str]) -> dict[str, str]:
-    """Return {file: its name as a label}; if names differ only in their suffixes, labels are the code and a number."""
+    """Return {file: a label} with a different label for each of several files in one language.
+
+    A label is the file name without its suffix. If the names differ only in their suffixes, the labels are the code of
+    the language and a number, such as `sw-x-1`.
+    """
     stems = [without_suffix(name).rpartition("/")[2] for name in names]
     if len(set(stems)) == len(stems):
         return dict(zip(names, stems, strict=True))
@@ -393,7 +402,7 @@ def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> st
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:
-    """Return the error for a folder without readable files."""
+    """Return the error for a folder without readable files; `not_read` are its files, with the reasons."""
     if split is not None:
         return CorpusError(
             f"no CoNLL-U file in '{folder}' is of the split '{split}'.",

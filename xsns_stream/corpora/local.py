@@ -120,8 +120,8 @@ class LocalCorpus:
     def label_names(self) -> tuple[str, ...]:
         """Return the sorted names of the labels in all files; empty if no labels are read, or if they are answers.
 
-        The labels of all languages are returned, independently of the languages in use, so that the k-th name is always
-        the same.
+        The labels of all languages are returned, independently of the languages in use. The k-th name is therefore
+        always the same.
 
         Raises:
             CorpusError: No file has labels that can be read.
@@ -176,7 +176,10 @@ class LocalCorpus:
             except CorpusError as error:
                 found[code] = error
             except OSError as error:
-                found[code] = CorpusError(f"{paths[0].name} cannot be read ({error.strerror or error}).")
+                found[code] = CorpusError(
+                    f"{paths[0].name} cannot be read ({error.strerror or error}).",
+                    "check the file and its permissions.",
+                )
         return found
 
     def _paths(self, code: str) -> tuple[Path, ...]:
@@ -217,7 +220,7 @@ def open_folder(
 
     CoNLL-U files may also have the names of Universal Dependencies (`sw_treebank-ud-train.conllu`); then the files of
     one split are read. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
-    (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
+    (`UD_Swahili-Treebank/`) are treebanks; all treebanks of one language are one text.
 
     Args:
         folder: The folder. Subfolders are read if they are treebanks or have a layout of
@@ -259,7 +262,7 @@ def open_folder(
 
 
 def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each code with the names of its treebanks."""
+    """Yield (code, names of its treebanks) for `joined`, {code: names of its treebanks joined by `+`}."""
     return ((code, names.split("+")) for code, names in joined.items())
 
 
@@ -312,7 +315,7 @@ def open_tables_of_languages(
     labels: str | None = None,
     words: str = RUNNING,
 ) -> LocalCorpus:
-    """Open tables with several languages, each given as `language=path`; only this language is read from the table.
+    """Open tables with several languages, given as pairs `language=path`; only this language is read from each table.
 
     Raises:
         LanguageError: The text before `=` is not a language, or a table does not contain it.
@@ -355,7 +358,7 @@ def _table_name(
 
 
 def _tables_of(path: Path) -> tuple[list[Path], list[UnreadFile]]:
-    """Return the tables of a path, and the other files of a folder."""
+    """Return the tables at a path, and the other files if the path is a folder."""
     if not path.is_dir():
         return [path], []
     tables: list[Path] = []

@@ -52,7 +52,7 @@ class MemoryCorpus:
     local = True
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted."""
+        """Return the normalised codes of the languages, sorted."""
         return tuple(sorted(self.texts))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
@@ -141,7 +141,7 @@ def open_texts(
 
 
 def _several_keys(code: str, keys: list[str]) -> CorpusError:
-    """Return the error for several keys that mean one language."""
+    """Return the error for a language that several keys of the texts mean."""
     return CorpusError(
         f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
         "join their texts under one key, or keep the keys as labels with labels_as_given=True or label={key: label}.",
@@ -158,7 +158,7 @@ def _columns(value: object) -> list[str] | None:
 
 
 def _grouped(table: Any, column: str, language_column: str) -> dict[str, list[Any]]:
-    """Return {language: texts} of a table with a column of languages."""
+    """Return {language: texts} of a table with the languages in `language_column` and the texts in `column`."""
     columns = _columns(table) or []
     outer = column if column in columns else column.partition(".")[0]
     if missing := [name for name in (language_column, outer) if name not in columns]:
@@ -176,7 +176,12 @@ def _grouped(table: Any, column: str, language_column: str) -> dict[str, list[An
 
 
 def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
-    """Return {language: texts} of a table with a column for each language, or a column of dictionaries."""
+    """Return {language: texts} of a table with a column for each language, or a column of dictionaries.
+
+    Args:
+        table: A pandas frame or a data set of `datasets`.
+        pattern: Pattern of the names of the columns, such as `{lang}` or `translation.{lang}`.
+    """
     columns = _columns(table) or []
     outer, dot, inner = pattern.partition(".")
     grouped: dict[str, list[Any]] = {}
@@ -192,12 +197,22 @@ def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
         if name == f"{before}{written}{after}" and code_or_none(written):
             grouped[written] = [text for text in table[name] if not _is_missing(text)]
     if not grouped:
-        raise UsageError(f"no column '{pattern}' is named by a language; there are {', '.join(columns)}.", IN_MEMORY)
+        raise UsageError(
+            f"no column has the name '{pattern}' with a language in place of {LANG}; the columns are "
+            f"{', '.join(columns)}.",
+            IN_MEMORY,
+        )
     return grouped
 
 
 def _language(key: object, values: object, naming: Naming) -> tuple[str, str]:
-    """Return the code of a key, and a note if the code is not obvious."""
+    """Return the label of the language that a key of the texts means, and a note if this is not obvious.
+
+    Args:
+        key: A key of the mapping, or a value in the column of languages.
+        values: The texts under this key.
+        naming: Rule for the labels.
+    """
     if _is_missing(key):
         raise LanguageError("the language of a text is missing.", "remove rows without a language.")
     if not isinstance(key, str):
@@ -225,7 +240,14 @@ def _is_missing(value: object) -> bool:
 
 
 def _checked(code: str, values: Any, column: str, named: bool) -> tuple[str, ...]:
-    """Check the texts of a language, and return them as a tuple."""
+    """Check the texts of a language, and return them as a tuple.
+
+    Args:
+        code: Code of the language, for messages.
+        values: A list of strings, or a table.
+        column: The column of the texts, if `values` is a table.
+        named: Whether the user named this column.
+    """
     if isinstance(values, str):
         raise CorpusError(
             f"the texts of '{code}' are one string.", "give a list of strings; a file is given as 'sw=FILE'."

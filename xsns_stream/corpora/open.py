@@ -83,9 +83,9 @@ def open_corpus(
     Args:
         spec: One of `ntrex`, `ntrex:held-out` and `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local
             copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a
-            folder with pairs that replace or add files. A known name has priority over a folder of the same name, so
-            that a command means the same in every folder; write `./wikiann` for the folder. Texts in memory (see
-            :func:`~xsns_stream.corpora.open_texts`) and open corpora are also accepted.
+            folder with pairs that replace or add files. A known name has priority over a folder of the same name; write
+            `./wikiann` for the folder. Texts in memory (see :func:`~xsns_stream.corpora.open_texts`) and open corpora
+            are also accepted.
         text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. If a
             table has a column for each language, `{lang}` means the language: `translation.{lang}`. The table is then
             the whole corpus, as with `language_column`.
@@ -164,11 +164,15 @@ def open_corpus(
 
 
 def _specifications(spec: object) -> list[str]:
-    """Return the values of `--corpus` as strings."""
+    """Return the argument `spec` of :func:`open_corpus` as a list of strings.
+
+    Raises:
+        UsageError: It contains something other than strings and paths.
+    """
     if isinstance(spec, str | os.PathLike):
         return [os.fspath(spec)]
     if not isinstance(spec, Sequence):
-        raise UsageError(f"the texts are of the type {type(spec).__name__}.", IN_MEMORY)
+        raise UsageError(f"texts cannot be of the type {type(spec).__name__}.", IN_MEMORY)
     for part in spec:
         if not isinstance(part, str | os.PathLike):
             raise UsageError(f"the texts are a list of {type(part).__name__}, without languages.", IN_MEMORY)
@@ -237,7 +241,7 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
 
 
 def _unlike_data(file: UnreadFile) -> int:
-    """Return the rank of a file that is left out. A low rank means that the user probably expects it to be read."""
+    """Return the rank of a file that is left out, from 0 (the user probably expects it to be read) to 3."""
     name = file.file.rpartition("/")[2]
     if file.file.endswith("/"):
         return 1
@@ -282,7 +286,10 @@ def _is_corpus(value: object) -> bool:
 def _open_in_memory(
     given: Any, text_column: str | None, language_column: str | None, others: dict[str, str | None], naming: Naming
 ) -> Corpus:
-    """Return a corpus of texts in memory, or the given open corpus."""
+    """Return a corpus of texts in memory; return a corpus that is already open unchanged.
+
+    `others` are the values of all other options of :func:`open_corpus`, which must be None.
+    """
     if _is_corpus(given):
         corpus: Corpus = given
         kept = "as-given" if naming else None
@@ -355,7 +362,7 @@ def _possible() -> str:
 
 
 def _unknown(spec: str) -> CorpusError:
-    """Return the error for an unknown corpus, with suggestions."""
+    """Return the error for a value of `--corpus` that is not a known corpus, with a hint that fits the value."""
     if Path(spec).is_file():
         folder, command = unpacking(spec)
         if command:
@@ -396,7 +403,7 @@ class TaskText:
 
     @cached_property
     def name(self) -> str:
-        """Name for provenance."""
+        """Name of the corpus in provenance: the name of the labelled data and the settings."""
         setting = ", labels" if self.labels else ""
         if not self.labels and TASKS[self.data.task].labelled == "words":
             setting = f", words={self.words}"
@@ -409,13 +416,13 @@ class TaskText:
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
-        """All files that are left out, with the reasons."""
+        """All files of the labelled data that are left out, with the reasons."""
         files: tuple[UnreadFile, ...] = getattr(self.data, "not_read", ())
         return files
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about the reading of the data."""
+        """Sentences about how the labelled data are read."""
         notes: tuple[str, ...] = getattr(self.data, "notes", ())
         return notes
 
@@ -455,7 +462,7 @@ class TaskText:
 
 
 def _combined_counts(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
-    """Return the counts of reading a split together with the counts of collecting its texts."""
+    """Combine the counts of reading a labelled split with the counts of collecting the texts of its examples."""
     return replace(
         texts,
         read=max(split.read, texts.read),
@@ -468,9 +475,9 @@ def _combined_counts(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
 
 
 def _without_label(example: TextExample, task: str) -> TextExample:
-    """Return the text that is read without labels: the passage of a question, or the premise of an NLI pair.
+    """Return an example without its label: only the passage for `qa`, only the premise for `nli`, all texts otherwise.
 
-    Otherwise, questions and hypotheses would repeat the same passage or premise many times.
+    If questions and hypotheses were read too, each passage and each premise would be measured many times.
     """
     match task:
         case "qa":

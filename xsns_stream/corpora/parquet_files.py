@@ -49,7 +49,7 @@ def read_parquet(
 
 
 def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
-    """Return the names of the columns of a schema, including the fields of struct columns."""
+    """Return the names of the columns of a schema and of the fields of struct columns, prefixed with `before`."""
     import pyarrow as pa
 
     names: list[str] = []
@@ -75,7 +75,7 @@ def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
 
 
 def _with_text(value: Any) -> Any:
-    """Return a value with its bytes decoded as text, because Impala and older programs write text as bytes.
+    """Return a value of a table with bytes decoded as text; Impala and older programs write text as bytes.
 
     Bytes that are not UTF-8 become text that cannot be encoded, which is counted as undecodable.
     """

@@ -67,7 +67,8 @@ def read_text(
         words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
 
     Returns:
-        All distinct, non-empty examples in the order of the file; with labels, those that have a label.
+        All distinct, non-empty examples in the order of the file. If labels are read, examples without a label are left
+        out.
 
     Raises:
         LanguageError: `language` is not a language.
@@ -166,7 +167,11 @@ def check_usable(counts: ReadCounts, name: str, path: Path | None = None) -> Non
             f"{name} has no usable text: it contains no line, row or sentence.", "check that the file is complete."
         )
     if not counts.usable:
-        raise CorpusError(f"{name} has no usable text: {describe_counts(counts)}.")
+        raise CorpusError(f"{name} has no usable text: {describe_counts(counts)}.", COUNTS_HINT)
+
+
+#: Hint of messages that contain the text of :func:`describe_counts`.
+COUNTS_HINT: Final = "the numbers count lines, rows or sentences: those that were read, and those that cannot be used."
 
 
 def describe_counts(counts: ReadCounts) -> str:
@@ -243,7 +248,8 @@ class FileFormat:
         cells: For tables whose rows are not JSON, a function (file, names) that returns, as text, the cells of the
             first column in `names` that the table has.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.
-        has_only_text: Whether all values of a table are texts, so that missing values are written as texts.
+        has_only_text: Whether all values of a table are texts. A missing value is then also written as a text, such as
+            `nan`.
     """
 
     read: Reader

@@ -141,7 +141,7 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def _has_no_space(left: str, right: str) -> bool:
-    """Return whether two words are written without a space between them."""
+    """Return whether the words `left` and `right` are written without a space between them."""
     before, after = _first_visible(reversed(left)), _first_visible(right)
     left_kind, right_kind = _script_kind(before), _script_kind(after)
     if left_kind and right_kind:
@@ -158,7 +158,7 @@ def _first_visible(letters: Iterable[str]) -> str:
 
 
 def _script_kind(letter: str) -> str:
-    """Return the kind of a character, which decides about spaces beside it.
+    """Return the kind of script to which a character belongs, by which :func:`join_words` sets spaces.
 
     It is `letter` or `mark` (punctuation) in East Asian scripts, `other` in other scripts without spaces, and empty in
     scripts with spaces.

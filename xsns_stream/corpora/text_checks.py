@@ -39,8 +39,8 @@ _LETTERS: Final = frozenset("ŠŽŒŸšžœ")
 # Letters of Latin-1 beyond ASCII. Latin-1 decodes every letter of a single-byte encoding of another script to one of
 # them.
 _LATIN_1: Final = re.compile(r"[À-ÖØ-öø-ÿ]")
-#: A text was decoded wrongly if it has at least `_LEAST_LETTERS` letters, and at least this share of them are such
-#: letters.
+#: A text was decoded wrongly if it has at least `_LEAST_LETTERS` letters, and more than this share of them match
+#: `_LATIN_1`.
 _LATIN_1_SHARE: Final = 0.7
 _LEAST_LETTERS: Final = 10
 #: Texts that programs write for a missing value, which are not words.
@@ -130,7 +130,7 @@ class _TextChecks:
         self.first_mojibake = self.first_single_bytes = self.first_sentence = self.first_literal = ""
 
     def add(self, example: TextExample) -> None:
-        """Count a text that is not empty."""
+        """Count the text of an example, which must not be empty, and the faults that it has."""
         self.texts += 1
         text = example.text
         if isinstance(text, str):
@@ -245,14 +245,14 @@ def is_mojibake(text: str) -> bool:
         decoded = data.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters are not evidence.
+    # Letters of `_LETTERS` are not evidence: Slovak capitals such as `ÍŽ` are valid UTF-8 by accident.
     return len(decoded) < len(text) and any(0x80 <= _single_byte(c)[0] <= 0xBF for c in text if c not in _LETTERS)
 
 
 def is_wrong_latin_1(text: str) -> bool:
-    """Return whether a text is in an encoding of another script and was decoded as Latin-1, such as `×ëåíû`.
+    """Return whether a text in another script was decoded as Latin-1, such as `×ëåíû` (Cyrillic in Windows-1251).
 
-    No language writes most of its letters with accents.
+    Such a text consists mostly of letters with accents, which is not the case in any language.
     """
     letters = sum(map(str.isalpha, text))
     return letters >= _LEAST_LETTERS and len(_LATIN_1.findall(text)) > _LATIN_1_SHARE * letters
@@ -267,7 +267,7 @@ def _single_byte(letter: str) -> bytes:
 
 
 def _are_sentences(words: Sequence[str]) -> bool:
-    """Return whether at least half of a list are sentences: they contain a space and end like sentences."""
+    """Return whether at least half of the items of a list contain a space and end like a sentence."""
     ended = sum(" " in word and word.rstrip(_AFTER_ENDS)[-1:] in _SENTENCE_ENDS for word in words)
     return bool(ended) and 2 * ended >= len(words)
 
@@ -289,7 +289,7 @@ class LineChecks:
         self._next: int | None = None
 
     def add(self, text: str) -> None:
-        """Count a line, which has no white space at its ends."""
+        """Count the text of a line, which must not have white space at its ends."""
         if not text:
             return
         self.lines += 1

@@ -141,8 +141,8 @@ def diagonal_fisher(
             batches. With `loss`, batches of any tensors {name: tensor [B, …]}. They are moved to the model's device.
         layout: θ; by default all blocks of a model of transformers, from :func:`xsns_stream.parameter_layout`, and
             every parameter of any other module.
-        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
-            others.
+        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the other
+            estimators.
         token_reduction: `sum` follows the equation. `mean` first divides the log-likelihood of an example by its number
             of scored positions, which weights the example by the inverse square of that number.
         labels: `data`, or `sample` to draw each label from the model (true Fisher).
@@ -229,10 +229,10 @@ def mean_gradient(
 
 
 def _check_inputs(model: object, batches: object, loss: object) -> None:
-    """Check the types of the model and the batches."""
+    """Raise an error if the model or the batches have a wrong type, or if no loss is known for the model."""
     if not isinstance(model, nn.Module):
         raise UsageError(
-            f"the model is of the type {type(model).__name__}.",
+            f"the model cannot be of the type {type(model).__name__}.",
             "give a PyTorch model. The result of load_model contains it as the attribute `model`.",
         )
     if next(model.parameters(), None) is None:
@@ -242,7 +242,7 @@ def _check_inputs(model: object, batches: object, loss: object) -> None:
     iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
     if not iterable or isinstance(batches, str | Mapping | Tensor):
         raise UsageError(
-            f"the batches are of the type {type(batches).__name__}.", "give a list of batches, or a DataLoader."
+            f"the batches cannot be of the type {type(batches).__name__}.", "give a list of batches, or a DataLoader."
         )
 
 
@@ -293,12 +293,12 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
                 f"name the tensors of each batch as the loss expects: ({{{entries}}} for {names} in loader). "
                 "A model of transformers expects 'input_ids', 'attention_mask' and 'labels'."
             )
-        raise UsageError(f"a batch is of the type {type(batch).__name__}.", hint)
+        raise UsageError(f"a batch cannot be of the type {type(batch).__name__}.", hint)
     moved = {}
     for name, values in batch.items():
         if not isinstance(values, Tensor):
             raise UsageError(
-                f"'{name}' of a batch is of the type {type(values).__name__}.",
+                f"'{name}' of a batch cannot be of the type {type(values).__name__}.",
                 "convert it with torch.as_tensor, or remove it from the batches.",
             )
         is_narrow = not as_given and values.dtype in (torch.int8, torch.uint8, torch.int16, torch.int32)
@@ -307,7 +307,10 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
 
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
-    """Warn of weights in half precision; the warning points to the caller of the public function."""
+    """Warn of weights in half precision; the warning points to the caller of the public function.
+
+    `unconfirmed` are the names of the parameters that are measured one example at a time.
+    """
     if weights_dtype(model) in HALVES:
         warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 
@@ -315,4 +318,7 @@ def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirm
 def _require_examples(running: Measurement, language: str) -> None:
     if not running.examples:
         about = f" of language '{language}'" if language else ""
-        raise FisherError(f"there is no batch{about} to compute the Fisher information from.")
+        raise FisherError(
+            f"there is no batch{about} to compute the Fisher information from.",
+            "give at least one batch; a generator that was used before yields no further batches.",
+        )

@@ -48,7 +48,7 @@ class Rows:
 
     @classmethod
     def of(cls, counts: Sequence[int], index: Tensor | None) -> Rows:
-        """Return the rows with these counts and indices; the segments are computed from the counts."""
+        """Return the rows with these counts and this index; the segments are computed from the counts."""
         return cls(tuple(counts), index, torch.tensor([0, *accumulate(counts)]))
 
     @classmethod
@@ -60,13 +60,13 @@ class Rows:
         return cls.of(lengths, real.flatten().nonzero().flatten().to(device))
 
     def take(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the rows of each example from x [B, T, …]."""
+        """Return a tuple of the rows of each example, [rows, …], from x [B, T, …]."""
         flat = x.flatten(0, 1)
         return torch.split(flat if self.index is None else flat[self.index], list(self.counts))
 
 
 class Accumulator(Protocol):
-    """The running sums of one parameter."""
+    """Interface of the running sums of one parameter."""
 
     @property
     def squares_alone(self) -> Tensor | None:
@@ -79,17 +79,17 @@ class Accumulator(Protocol):
         """Return a buffer with the shape of the parameter and the dtype of the sums. Its content is undefined."""
 
     def part(self, index: int) -> Accumulator:
-        """Return the sums of `parameter[index]`."""
+        """Return the running sums of `parameter[index]`, such as the weight of one expert."""
 
 
 class RuleEngine(Protocol):
-    """The part of the engine that rules use."""
+    """Interface of the part of the engine that rules use."""
 
     def accumulator(self, parameter: Tensor | None) -> Accumulator | None:
         """Return the running sums of `parameter`; None if it is not measured in this pass."""
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
-        """Return a view [B, T, …] of activations of shape [B, T, …] or [B · T, …].
+        """Return a view [B, T, …] of activations x of a module, which have the shape [B, T, …] or [B · T, …].
 
         Raises:
             NotExactError: The activations have a different shape.
@@ -129,7 +129,7 @@ class Moments:
 
     @classmethod
     def zeros(cls, parameter: Tensor, kinds: Sequence[str], buffers: dict[tuple[int, ...], Tensor]) -> Moments:
-        """Return sums of zeros: float32, or float64 for a float64 parameter, on the device of the parameter."""
+        """Return sums of zeros for the moments `kinds`: float32, or float64 for a float64 parameter, on its device."""
         return cls(
             {kind: torch.zeros_like(parameter, dtype=sum_dtype(parameter.dtype)).detach() for kind in kinds}, buffers
         )

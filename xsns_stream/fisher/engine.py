@@ -39,6 +39,18 @@ class NotFiniteError(FisherError):
     """Raised if the loss of a batch is NaN or infinite."""
 
 
+def require_finite(loss: Tensor) -> None:
+    """Raise an error if the loss of a batch is NaN or infinite.
+
+    Raises:
+        NotFiniteError: The loss is not finite.
+    """
+    if not bool(torch.isfinite(loss)):
+        raise NotFiniteError(
+            "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
+        )
+
+
 class Engine:
     """Context manager that accumulates moments of per-example gradients of θ over batches.
 
@@ -48,7 +60,7 @@ class Engine:
         settings: Token reduction, labels, precision, checkpointing.
         without_rules: Names of parameters that must not be measured by a rule.
         measured: Names of the parameters to measure in this pass; all of θ by default. The other parameters keep their
-            rules, so that the result does not depend on the division of θ into passes.
+            rules, because the result must not depend on the division of θ into passes.
         moments: The moments to accumulate: any of `square`, `absolute`, `signed`.
         seed: Seed for labels drawn from the model.
         kind: Kind of the model; by default it is determined by :func:`xsns_stream.fisher.scoring.kind_of`.
@@ -119,7 +131,11 @@ class Engine:
         return self._by_id.get(id(parameter))
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
-        """Return a view [B, T, …] of activations of the current pass of shape [B, T, …] or [B · T, …]."""
+        """Return a view [B, T, …] of activations x of the current pass, which have the shape [B, T, …] or [B · T, …].
+
+        Raises:
+            NotExactError: The activations have a different shape; the error names `module`.
+        """
         examples = self.examples_in_pass
         if x.dim() >= 3 and x.shape[0] == examples and (x.dim() > 3 or x.shape[1] in self._lengths):
             return x if x.dim() == 3 else x.flatten(1, -2)
@@ -142,7 +158,7 @@ class Engine:
         return self._rows[positions]
 
     def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
-        """Add gradients of a small parameter, one for each example; they are squared at the end of the pass."""
+        """Add the gradients [B, *shape] of a small parameter; sums over all uses are squared at the end of the pass."""
         before = self._small.get(id(parameter))
         self._small[id(parameter)] = gradients if before is None else before.add_(gradients)
 
@@ -152,7 +168,7 @@ class Engine:
             self._uses[id(module)] = self._uses.get(id(module), 0) + 1
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Store the data of one use of a module; at the last use return the data of all uses, otherwise None."""
+        """Store the data of a use of a module; at its last use in the pass, return the data of all uses, else None."""
         uses = self._gathered.setdefault(id(module), [])
         uses.append(use)
         if len(uses) < self._uses[id(module)]:
@@ -225,14 +241,14 @@ class Engine:
             with self._autocast():
                 rows = self._outputs(scored_batch)
             loss, start = self._losses(rows, scored_batch, batch)
-        if not bool(torch.isfinite(loss)):
-            raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
-            )
+        require_finite(loss)
         self._run_backward(start if rows.requires_grad else None)
 
     def _run_backward(self, start: Callable[[], None] | None) -> None:
-        """Run the backward pass of one batch, and square the gradients of small parameters at its end."""
+        """Run the backward pass of one batch, and square the gradients of small parameters at its end.
+
+        `start` is the function that runs the backward pass; None if no measured parameter affects the loss.
+        """
         self._backward_runs = True
         if start is not None:
             start()
@@ -272,7 +288,10 @@ class Engine:
     def _losses(
         self, rows: Tensor, scored_batch: ScoredBatch, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
-        """Return the loss of a batch, and a function that runs the backward pass of the loss."""
+        """Return the loss of a batch, and a function that runs the backward pass of the loss.
+
+        `rows` are the logits [N, C], or the inputs [N, H] of the head for a loss in blocks.
+        """
         factors = self._factors(scored_batch, sum_dtype(rows.dtype))
         keys = scoring.example_keys(batch) if self.settings.labels == "sample" else []
         if self._head is None or not self._head.in_blocks:
@@ -293,7 +312,7 @@ class Engine:
         return loss, lambda: rows.backward(gradient)  # type: ignore[no-untyped-call]
 
     def _factors(self, scored_batch: ScoredBatch, dtype: torch.dtype) -> Tensor:
-        """Return the factor of the loss at each scored position, [N]."""
+        """Return the factor by which the loss at each scored position is multiplied, [N]."""
         factors = torch.full((len(scored_batch.targets),), self._scale, dtype=dtype, device=self._device)
         if self.settings.token_reduction == "mean":
             counts = torch.bincount(scored_batch.example_index, minlength=self.examples_in_pass)
@@ -329,7 +348,10 @@ class Engine:
 def _ruled_modules(
     model: nn.Module, theta: Mapping[str, Tensor], without_rules: Collection[str]
 ) -> list[tuple[nn.Module, Rule]]:
-    """Return the modules that have a rule. Parameters in θ that such a module covers belong to no other module."""
+    """Return (module, rule) for the modules that have a rule and parameters in `theta`, {name: parameter}.
+
+    Modules with a parameter in `without_rules`, and modules that share a parameter with another module, are left out.
+    """
     names = {id(p): name for name, p in theta.items()}
     owners: dict[int, int] = {}
     for module in model.modules():

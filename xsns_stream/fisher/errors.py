@@ -23,18 +23,18 @@ class HalfPrecisionWarning(UserWarning):
 
 
 class RunningMeasurement(Protocol):
-    """A measurement: :class:`Engine` or :class:`BatchGradients`."""
+    """Interface of a measurement: an :class:`Engine` or :class:`BatchGradients`."""
 
     model: Any
 
     @property
     def sums(self) -> Mapping[str, Tensor]:
-        """{name: running sum}."""
+        """{name of a parameter: its running sum}."""
 
 
 @contextmanager
 def error_context(measurement: RunningMeasurement, language: str = "") -> Iterator[None]:
-    """Turn errors of the block into errors that name the language; at its end, check that all sums are finite.
+    """Turn errors of the block into errors that name the language; finally, check that all sums are finite.
 
     Raises:
         FisherError: A batch cannot be split into examples or scored; the weights are damaged; a gradient is not finite.

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.errors import FisherError
 from xsns_stream.fisher import scoring
+from xsns_stream.fisher.engine import require_finite
 from xsns_stream.fisher.model_state import (
     autocast,
     checkpointing,
@@ -36,7 +36,7 @@ CLIPPED_NORM = 1.0
 class BatchGradients:
     """Context manager that accumulates squared gradients of batches.
 
-    The gradient of each parameter is squared and freed immediately, so that only one gradient is in memory at a time.
+    The gradient of each parameter is squared and freed immediately. Only one gradient is in memory at a time.
 
     Attributes:
         examples: Number of examples added so far.
@@ -88,7 +88,7 @@ class BatchGradients:
         self._undo.close()
 
     def add(self, batch: Mapping[str, Tensor]) -> None:
-        """Add one batch.
+        """Add the squared gradients of one batch to the sums.
 
         Raises:
             FisherError: See :meth:`xsns_stream.fisher.engine.Engine.add`.
@@ -101,16 +101,13 @@ class BatchGradients:
                 if authors
                 else self._mean_loss(scored_batch, batch) * self._scale
             )
-        if not bool(torch.isfinite(loss)):
-            raise FisherError(
-                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
-            )
+        require_finite(loss)
         loss.backward()  # type: ignore[no-untyped-call]
         self.examples += len(batch["input_ids"])
         self._batches += 1
 
     def _authors_loss(self, batch: Mapping[str, Tensor], scored_batch: scoring.ScoredBatch) -> Tensor:
-        """Return the loss of the model, which is the mean over all scored positions of the batch."""
+        """Return the loss that transformers computes for a batch: the mean over all its scored positions."""
         inputs = {name: values for name, values in batch.items() if name not in ("example_keys", "decoder_tokens")}
         if "decoder_tokens" in batch:
             # The model would derive the inputs of the decoder from the labels, which lack the positions not scored.

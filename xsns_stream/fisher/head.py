@@ -1,8 +1,8 @@
 """Replacement of the language-modelling head that computes only scored positions, in blocks if there are many logits.
 
 With a vocabulary of 250,000 tokens, the logits would need more memory than any other tensor of a batch: one gigabyte
-for eight texts of 128 tokens, most of it for positions that are not scored. The parameters of the head are not
-measured, so that only the gradient with respect to the input of the head is needed.
+for eight texts of 128 tokens, most of it for positions that are not scored. Only the gradient with respect to the input
+of the head is needed, because the parameters of the head are not measured.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class ScoredHead:
 
     Attributes:
         module: The head.
-        divisible: Whether the logits of the model are the output of a linear layer, unchanged (without a soft cap or a
-            bias that the model adds), so that the loss can be computed in blocks; None before :meth:`probe`.
-        in_blocks: Whether the last pass skipped the head, so that :meth:`backward` runs it.
+        divisible: Whether the loss can be computed in blocks: the logits of the model are the output of a linear layer,
+            unchanged (without a soft cap or a bias that the model adds). None before :meth:`probe`.
+        in_blocks: Whether the last forward pass skipped the head; :meth:`backward` then runs it.
         gathered: Whether the head received only the scored positions in the last pass.
     """
 
@@ -96,7 +96,10 @@ class ScoredHead:
     def per_example(
         self, make: Callable[[Tensor, ScoredBatch], Tensor], rows: Tensor, scored_batch: ScoredBatch
     ) -> list[Tensor]:
-        """Return `make(logits, scored_batch)` for the scored positions, example by example."""
+        """Return `make(logits of an example, its scored positions)` for each example of a batch, as a list.
+
+        `rows` are the inputs of the head at all scored positions, [N, H].
+        """
         parts = []
         for example in torch.unique(scored_batch.example_index).tolist():
             of_example = scored_batch.example_index == example
@@ -109,7 +112,7 @@ class ScoredHead:
     def _run(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         self.gathered = self._scored is not None and hidden.shape[:2] == self._scored.shape
         if not self.gathered:
-            # The axes have a different order, so that all logits are computed and the scored ones are selected
+            # The axes have a different order. All logits are computed, and those of scored positions are selected
             # afterwards.
             return self._forward(hidden, *args, **kwargs)
         rows = hidden[self._scored]

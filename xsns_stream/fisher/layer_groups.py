@@ -53,7 +53,10 @@ def diagonal_fisher_in_groups(
     """
     settings = settings or FisherSettings()
     if settings.batch_wise:
-        raise UsageError(f"the estimator '{settings.estimator}' cannot be computed in groups of layers.")
+        raise UsageError(
+            f"the estimator '{settings.estimator}' cannot be computed in groups of layers.",
+            "choose the estimator per-example or grad-abs.",
+        )
     dtype = np.float64 if str(next(model.parameters()).dtype) == "torch.float64" else np.float32
     path = folder / "fisher.values"
     values = map_for_writing(path, dtype, (layout.size,))

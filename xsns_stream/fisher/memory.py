@@ -68,7 +68,10 @@ def activation_bytes(model: Any, layout: ParameterLayout, settings: FisherSettin
 
 
 def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
-    """Return an example of `length` tokens. Its number of scored positions is about that of a masked example."""
+    """Return a batch of one example of `length` tokens, with about as many scored positions as a masked example has.
+
+    `kind` is the kind of the model; see :func:`xsns_stream.fisher.scoring.kind_of`.
+    """
     device = next(model.parameters()).device
     ids = torch.full((1, length), min(5, model.get_input_embeddings().weight.shape[0] - 1), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

@@ -21,10 +21,10 @@ BLOCKS_BETWEEN_RETURNS: Final = 4
 
 
 def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
-    """Return the factor by which the loss is multiplied, so that gradients stay within the range of float16.
+    """Return the factor by which the loss is multiplied to keep gradients within the range of float16; often 1.
 
     If the weights are float16, the gradients with respect to activations are float16 too. The factor is a power of two,
-    so that it does not change the significant bits of a number within the range.
+    which does not change the significant bits of a number within the range.
     """
     if settings.estimator == "authors":
         return 1.0  # gradients are clipped to norm 1 without scaling
@@ -120,7 +120,7 @@ def checkpointing(model: nn.Module, layout: ParameterLayout) -> Iterator[None]:
 
 @contextmanager
 def replaced(module: nn.Module, method: str, replacement: Callable[..., Any]) -> Iterator[None]:
-    """Replace a method of one module while the block runs, and restore it afterwards."""
+    """Set `replacement` as a method of one module while the block runs, and restore the method afterwards."""
     own = vars(module).get(method)
     setattr(module, method, replacement)
     try:

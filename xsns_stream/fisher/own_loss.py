@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
-from xsns_stream.fisher.engine import Engine, NotFiniteError
+from xsns_stream.fisher.engine import Engine, require_finite
 from xsns_stream.fisher.layer_groups import moments_of
 from xsns_stream.fisher.memory import is_out_of_memory
 from xsns_stream.fisher.model_state import evaluating, recurrence_without_cudnn, sum_dtype
@@ -69,7 +69,7 @@ class OwnLossEngine(Engine):
         self.loss = loss
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
-        """View activations [B, …, D] of the current pass as [B, T, D]."""
+        """Return a view [B, T, D] of activations x [B, …, D] of the current pass."""
         if x.dim() < 2 or x.shape[0] != self.examples_in_pass:
             raise NotExactError(
                 f"{type(module).__name__} got activations of shape {tuple(x.shape)} in a batch of "
@@ -79,7 +79,7 @@ class OwnLossEngine(Engine):
         return x[:, None] if x.dim() == 2 else x.flatten(1, -2)
 
     def add(self, batch: Batch) -> None:
-        """Add every example of a batch.
+        """Add the moments of the gradient of every example of a batch to the sums.
 
         Raises:
             FisherError: The batch has no example; its tensors have different numbers of examples; the loss is not one
@@ -103,10 +103,7 @@ class OwnLossEngine(Engine):
             with self._autocast():
                 losses = loss_values(self.loss, self.model, batch)
             total = losses.to(sum_dtype(losses.dtype)).sum() * self._scale
-        if not bool(torch.isfinite(total)):
-            raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
-            )
+        require_finite(total)
         _check_depends(total)
         self._run_backward(total.backward)
 
@@ -119,7 +116,9 @@ def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> 
             uses the statistics of the batch.
     """
     if not callable(loss):
-        raise UsageError(f"the loss is of the type {type(loss).__name__}.", "give a function of a model and a batch.")
+        raise UsageError(
+            f"the loss cannot be of the type {type(loss).__name__}.", "give a function of a model and a batch."
+        )
     if settings.batch_wise or settings.token_reduction != "sum" or settings.labels != "data":
         raise UsageError(
             "a loss of your own can only be combined with the estimators per-example and grad-abs.",
@@ -130,7 +129,7 @@ def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> 
             state = "in training mode" if module.running_mean is not None else "without running statistics"
             raise UsageError(
                 f"the model has a batch normalisation {state} ('{name}'). Its output for one example depends on the "
-                "other examples of the batch, so that the gradient of a single example is not defined.",
+                "other examples of the batch. The gradient of a single example is therefore not defined.",
                 "call model.eval() first; the model then uses its running statistics."
                 if module.running_mean is not None
                 else "use a normalisation that works example by example, such as GroupNorm.",
@@ -176,7 +175,7 @@ def unconfirmed_names(model: nn.Module, layout: ParameterLayout, loss: Loss, bat
 
 
 def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batch, refused: set[str]) -> OwnLossEngine:
-    """Measure a batch without rules for the parameters in `refused`.
+    """Measure a batch, without rules for the parameters in `refused`, and return the engine with the sums.
 
     If a rule fails for a module, the parameters of the module are added to `refused`, and the batch is measured again.
     """
@@ -197,7 +196,7 @@ def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batc
 
 
 def _check_independent(model: nn.Module, loss: Loss, batch: Batch) -> None:
-    """Check that the loss of each example in the batch equals the loss of the example in a batch of one."""
+    """Raise an error if the loss of an example in the batch differs from its loss in a batch of one."""
     with torch.no_grad():
         together = loss_values(loss, model, batch)
         alone = torch.cat([loss_values(loss, model, one) for one in single_examples(batch)])
@@ -235,11 +234,11 @@ def count_examples(batch: Batch) -> int:
             )
         if length != examples:
             raise FisherError(
-                f"'{name}' has {length} examples, and '{first}' has {examples}.",
+                f"the numbers of examples in a batch differ: {examples} in '{first}', and {length} in '{name}'.",
                 "every tensor of a batch needs the examples along its first axis.",
             )
     if not examples:
-        raise FisherError("a batch has no examples.")
+        raise FisherError("a batch has no examples.", "leave out empty batches.")
     return int(examples or 0)
 
 
@@ -257,12 +256,12 @@ def loss_values(loss: Loss, model: Any, batch: Batch) -> Tensor:
     values, examples = loss(model, batch), count_examples(batch)
     if not isinstance(values, Tensor):
         raise FisherError(
-            f"the loss returned a value of the type {type(values).__name__}.",
-            f"return a tensor with one value for each of the {examples} examples.",
+            f"the loss returned a value of the type {type(values).__name__}, not a tensor.",
+            f"return a tensor with one value for each example, {examples} in total.",
         )
     if values.shape != (examples,):
         raise FisherError(
-            f"the loss has the shape {list(values.shape)}, and the batch has {examples} examples.",
+            f"the loss has the shape {list(values.shape)}; with one value for each example, it would be [{examples}].",
             "return one value for each example: reduction='none', then the sum over all axes but the first, for "
             "example losses.view(len(losses), -1).sum(dim=1).",
         )

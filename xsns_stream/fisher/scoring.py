@@ -63,7 +63,7 @@ def kind_of(model: Any) -> str:
     """
     if not hasattr(model, "config"):
         raise UsageError(
-            f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
+            f"{type(model).__name__} is not a model of transformers, and its loss is not known.",
             "give the argument loss=…, a function of a model and a batch that returns one value for each example, "
             "for example lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
         )
@@ -166,7 +166,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
     """
     _check_device(batch, next(model.parameters()).device)
     if "input_ids" in batch and not len(batch["input_ids"]):
-        raise FisherError("a batch has no examples.")
+        raise FisherError("a batch has no examples.", "leave out empty batches.")
     if "input_ids" in batch:
         _check_shapes(kind, batch)
     if "input_ids" in batch:
@@ -195,7 +195,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
 
 
 def _check_shapes(kind: str, batch: Batch) -> None:
-    """Check that the shapes of the tensors of a batch fit together."""
+    """Raise an error if the shapes of the tensors of a batch do not fit together for this kind of model."""
     ids = batch["input_ids"]
     if ids.dim() != 2 or ids.is_floating_point():
         raise FisherError(
@@ -257,7 +257,8 @@ def _check_labels(model: Any, kind: str, targets: Tensor) -> None:
     if kind in LANGUAGE_MODELS:
         output = model.get_output_embeddings()
         classes = output.weight.shape[0] if output is not None else classes
-    _check_range(targets, classes, f"a label is outside of the vocabulary of {classes} tokens (or classes).")
+    known = f"vocabulary of {classes} tokens" if kind in LANGUAGE_MODELS else f"{classes} classes of the model"
+    _check_range(targets, classes, f"a label is outside of the {known}.")
 
 
 def _check_range(values: Tensor, stop: int, message: str) -> None:
@@ -288,7 +289,7 @@ def _check_padding(kind: str, batch: Batch) -> None:
 
 
 def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], seed: int) -> Tensor:
-    """Draw targets from the distribution of the model, one for each scored output.
+    """Draw targets from the distribution of the model, one for each scored output; `keys` has one key for each example.
 
     The draws for an example depend only on the seed, the key of the example and its logits, not on the batch. A draw is
     the inverse of the cumulative distribution function, evaluated at a uniform random number from a Philox generator.
@@ -318,7 +319,7 @@ def example_keys(batch: Batch) -> list[int]:
 
 
 def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor]]:
-    """Return a list of batches of one example each, without padding on the right."""
+    """Split a batch into batches of one example each, without padding on the right."""
     examples, positions = batch["input_ids"].shape
     lengths = real_lengths(batch.get("attention_mask"), examples, positions)
     decoded = [0] * examples
@@ -339,9 +340,9 @@ def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor
 
 
 def real_lengths(mask: Tensor | None, examples: int, positions: int) -> list[int]:
-    """Return the number of positions of each example up to the last position that the attention mask includes.
+    """Return the length of each example up to the last position that the attention mask [B, T] includes.
 
-    Without an attention mask, this is the length of the batch.
+    If `mask` is None, the length of each of the B = `examples` examples is T = `positions`.
     """
     if mask is None:
         return [positions] * examples

@@ -42,7 +42,7 @@ from xsns_stream.types import ParameterLayout
 #: Lengths of the examples of the small batch, in tokens.
 LENGTHS = (7, 5, 4)
 #: Lengths of the same examples in the decoder. The longest of them differs from the longest in `LENGTHS` and from the
-#: number of examples, so that an axis cannot be mistaken for another one.
+#: number of examples, because an axis must not be mistaken for another one.
 DECODED = (6, 3, 5)
 #: Largest accepted error of a tensor, relative to its largest value. Rounding alone gives about 1e-6 in float32
 #: (sums of some hundred products) and 1e-15 in float64; a wrong rule gives 0.1 and more.
@@ -76,7 +76,7 @@ class ParameterCheck:
 
     @property
     def by_rule(self) -> bool:
-        """Whether a rule covers the parameter."""
+        """Whether the parameter is measured by a rule."""
         return bool(self.rule)
 
 
@@ -89,8 +89,8 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     Args:
         model: The model, with its head.
         layout: θ.
-        budget: Largest size in bytes of the values from the rules, and of those from the reference. θ is compared in
-            groups that fit into it; by default, all of θ is compared at once.
+        budget: Largest size in bytes of the values from the rules, and of the values from the reference. θ is compared
+            in groups that fit into this size; by default, all of θ is compared at once.
 
     Raises:
         FisherError: The model has no head; or a parameter differs from the reference even if it is measured one example
@@ -121,7 +121,7 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
         wrong = _still_wrong(model, layout, batch, set(wrong), TOLERANCE_DOUBTFUL, torch.float64)
     if wrong:
         raise FisherError(
-            f"the gradient of '{wrong[0]}' depends on the other examples of a batch, so that it cannot be measured.",
+            f"the gradient of '{wrong[0]}' depends on the other examples of a batch, and cannot be measured.",
             "the self-check compared it in float64 with the gradients of single examples. The model may mix the "
             "examples of a batch, or be random in evaluation mode; `--exclude` leaves parameters out.",
         )
@@ -129,7 +129,11 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
 
 
 class Comparison(NamedTuple):
-    """Comparison of one parameter: its rule, its largest difference from the reference, and the reference's maximum."""
+    """Comparison of the values of one parameter with the reference.
+
+    Attributes: rule: Name of the rule that computed the values; empty if no rule covers the parameter. difference:
+    Largest absolute difference from the reference. peak: Largest absolute value of the reference.
+    """
 
     rule: str
     difference: float
@@ -192,7 +196,7 @@ def _compare(
 def _measured(
     model: nn.Module, layout: ParameterLayout, names: Sequence[str], batch: Mapping[str, Tensor], refused: set[str]
 ) -> Engine:
-    """Measure a batch without rules for the parameters in `refused`.
+    """Measure the parameters in `names` without rules for those in `refused`, and return the engine with the sums.
 
     If a rule does not cover a module, the parameters of the module are added to `refused`, and the batch is measured
     again.
@@ -216,7 +220,16 @@ def _still_wrong(
     tolerance: float,
     dtype: torch.dtype = torch.float32,
 ) -> list[str]:
-    """Return those of `names` that differ from the reference even if they are measured one example at a time."""
+    """Return the names of parameters that differ from the reference even if they are measured one example at a time.
+
+    Args:
+        model: The model.
+        layout: θ.
+        batch: The examples.
+        names: Names of the parameters to measure again.
+        tolerance: Largest accepted error, relative to the largest value of the tensor.
+        dtype: Precision of the weights during the comparison.
+    """
     if not names:
         return []
     with _in_full_precision(model, dtype):
@@ -227,7 +240,7 @@ def _still_wrong(
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Measure a batch in the model's own dtype, and return the names of the parameters whose rules then fail.
+    """Measure each group of parameters in the model's own dtype; return the names of parameters whose rules fail.
 
     A rule fails, for example, if the module casts its weights.
     """
@@ -256,7 +269,10 @@ def parameters_of(
 
 
 def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
-    """Return {name: error relative to the tensor's largest value}; all errors are NaN if a value is not finite."""
+    """Return {parameter name: largest difference from the reference, relative to the largest value of the reference}.
+
+    All errors are NaN if a value is not finite. Values that are rounding noise are compared with the noise level.
+    """
     peaks = [comparison.peak for comparison in compared.values()]
     if not all(math.isfinite(peak) for peak in peaks):
         return dict.fromkeys(compared, math.nan)
@@ -288,7 +304,7 @@ def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> 
 
 
 def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
-    """Return three examples of different lengths, with arbitrary tokens and at least two scored positions each."""
+    """Return a batch of three examples of different lengths, with arbitrary tokens and labels that suit the kind."""
     rows = model.get_input_embeddings().weight.shape[0]
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
     padding = getattr(config, "pad_token_id", None) or 0
@@ -338,7 +354,7 @@ def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
 
 
 def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
-    """Save the result of a check; do nothing if the file cannot be written."""
+    """Save the names of the parameters without a confirmed rule; do nothing if the file cannot be written."""
     path = _result_path(model, layout)
     document = {
         "schema_version": SCHEMA_VERSION,

@@ -127,7 +127,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
 
 def create_file(target: Path, data: bytes) -> bool:
-    """Write a file if it does not exist; return False if it exists, and do not change it.
+    """Write `data` to the file `target` if it does not exist; return False if it exists, and do not change it.
 
     Raises:
         OSError: The file cannot be written.
@@ -188,7 +188,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def write_whole(target: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file as :func:`atomic_file` does.
+    """Write the file `target` as :func:`atomic_file` does; the function `write` gets the open file.
 
     Raises:
         XsnsError: The file cannot be written.

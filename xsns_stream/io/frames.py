@@ -25,7 +25,10 @@ _guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
 
 @contextmanager
 def guarding_csv(guard: bool = True) -> Iterator[None]:
-    """Put `'` before cells of CSV files that spreadsheets would read as formulas, while the block runs."""
+    """While the block runs, :func:`write_csv` puts `'` before cells that spreadsheets would read as formulas.
+
+    If `guard` is False, cells are written unchanged.
+    """
     token = _guarding.set(guard)
     try:
         yield

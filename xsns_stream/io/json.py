@@ -141,12 +141,12 @@ def convert(value: Any, kind: type[_Kind], within: str = "") -> _Kind:
 
 
 def format_error(where: str, what: str, hint: str = RESTORE) -> StoreError:
-    """Return the error to raise for a document that does not follow the format."""
+    """Return the error for the document `where`, which does not follow the format; `what` is the reason."""
     return StoreError(f"'{where}' does not follow the format: {what}.", hint)
 
 
 def describe(error: Exception, within: str = "") -> str:
-    """Return a phrase that describes the error in a field, beginning with the path of the field."""
+    """Return a phrase that describes the error in a field: the path of the field (`within`, …) and the reason."""
     if isinstance(error, FieldError):
         return str(error)
     match = _PATH.fullmatch(str(error))

@@ -128,7 +128,7 @@ def latex_rows(text: str) -> list[tuple[int, list[str]]]:
     """
     uncommented = _COMMENT.sub("", text)
     start, end = (_tables(uncommented) or [(0, len(uncommented))])[0]
-    # Rules become spaces, so that the number of a line does not change.
+    # Rules are replaced by spaces and not removed, because the numbers of lines must not change.
     body = _RULE.sub(lambda rule: _spaces(rule[0]), _one_line_cells(_without_inner_tables(uncommented[start:end])))
     rows: list[tuple[int, list[str]]] = []
     for match in re.finditer(r"(.*?)(?:\\\\(?:\[[^\]]*\])?|\Z)", body, re.DOTALL):

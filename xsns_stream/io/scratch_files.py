@@ -52,7 +52,10 @@ def scratch_folder(prefix: str, parent: str | os.PathLike[str] | None = None) ->
 
 
 def _remove_left_folders(within: Path, prefix: str) -> None:
-    """Remove the folders of killed processes; folders that cannot be examined or removed are left."""
+    """Remove the folders in `within` whose names begin with `prefix` and whose processes were killed.
+
+    Folders that cannot be examined or removed are left.
+    """
     with suppress(OSError):
         for folder in sorted(within.glob(f"{prefix}*")):
             with suppress(OSError):

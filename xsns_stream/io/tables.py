@@ -136,7 +136,7 @@ def _without_margins(rows: TextRows) -> TextRows:
     while titles + 1 < len(lines) and len(used) > 1 and not any(lines[titles][1][1:]):
         titles += 1
     if not lines or not any(lines[titles][1][1:]) or any(map(_NUMBER.match, lines[titles][1][1:])):
-        # The line below the titles is not a header, so that the first lines are not titles.
+        # The first lines are not titles, because the line below them is not a header.
         titles = 0
     shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
     notes = (f"these lines are above the header and were not read: {listed(shown)}.",) if shown else ()
@@ -144,7 +144,7 @@ def _without_margins(rows: TextRows) -> TextRows:
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *FRAMES)) -> TextRows:
-    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a file of a frame.
+    """Read the rows of the table in a file: CSV, TSV, Markdown, LaTeX, plain text, Parquet or JSON Lines.
 
     Rows may have different numbers of fields.
 
@@ -273,7 +273,7 @@ def _with_name_of_lines(rows: TextRows) -> TextRows:
 
 
 def _separated_rows(text: str, path: Path) -> tuple[list[tuple[int, list[str]]], str, tuple[str, ...]]:
-    """Split a text at its separators; return the rows, the separator, and notes."""
+    """Split a text into rows of fields; return [(line number, fields)], the separator (empty for spaces), and notes."""
     usual = SEPARATORS.get(path.suffix.lower(), "\t")
     separator, text = _separator(text, usual)
     if usual == "\t" and separator not in text:
@@ -320,7 +320,11 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
-    """Return the separator of the fields, and the text; a first line such as `sep=;` is removed from the text."""
+    """Return the separator of the fields, and the text without a first line such as `sep=;`.
+
+    `usual` is the separator that is usual for the suffix of the file. It is returned if the text shows no other
+    separator.
+    """
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         return first.strip()[-1], rest
@@ -340,13 +344,13 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
 
 
 def _is_in_all(lines: Sequence[str], sign: str) -> bool:
-    """Return whether there are at least two lines and all of them contain `sign` equally often (at least once)."""
+    """Return whether there are at least two lines, all of which contain `sign` equally often (at least once)."""
     counts = {line.count(sign) for line in lines}
     return len(lines) > 1 and len(counts) == 1 and 0 not in counts
 
 
 def _is_regular(lines: Sequence[str], sign: str) -> bool:
-    """Return whether nearly all lines, and at least two, contain `sign` equally often (at least once)."""
+    """Return whether nearly all lines, and at least two, contain the separator `sign` equally often, at least once."""
     counts = Counter(line.count(sign) for line in lines)
     most, share = counts.most_common(1)[0] if counts else (0, 0)
     return most > 0 and share > 1 and share >= _NEARLY_ALL * len(lines)
@@ -370,7 +374,7 @@ def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> 
 
 
 def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """Return {code: its labels} for the codes to which several labels were normalised."""
+    """Return {code: its labels} for codes with several labels; `codes` is {label: its code, or None}."""
     by_code: dict[str, list[str]] = {}
     for label, code in codes.items():
         if code is not None:
@@ -413,16 +417,12 @@ _LISTED: Final = 12
 _ALL: Final = 1000
 
 
-def listed(names: Sequence[str]) -> str:
-    """Join names with commas: the first few names, and how many other names there are."""
-    return _join(names, _LISTED)
+def listed(names: Sequence[str], most: int = _LISTED) -> str:
+    """Join the first `most` names with commas, followed by the number of the remaining names if there are any."""
+    shown = ", ".join(map(visible, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def all_listed(names: Sequence[str]) -> str:
-    """Join names with commas: up to a thousand names, and how many other names there are."""
-    return _join(names, _ALL)
-
-
-def _join(names: Sequence[str], most: int) -> str:
-    shown = ", ".join(map(visible, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    """Join up to a thousand names with commas; see :func:`listed`."""
+    return listed(names, _ALL)

@@ -2,8 +2,7 @@
 
 peft writes a folder with `adapter_config.json` and `adapter_model.safetensors`. The configuration names the base model.
 The weights of the adapter are two low-rank matrices A and B for each matrix W of the base that the adapter changes.
-Merging replaces W by W + (alpha / r) B A, so that the merged model has the modules and the parameters of an ordinary
-model.
+Merging replaces W by W + (alpha / r) B A. The merged model has the modules and the parameters of an ordinary model.
 
 The configuration of an adapter may also name Python modules, and rules that change the base model in other ways. Only
 the settings that determine the change of the matrices are given to peft. A configuration with other settings is
@@ -81,7 +80,7 @@ class _Adapter:
 
     @property
     def whole(self) -> dict[str, tuple[int, ...]]:
-        """{name: shape} of the tensors that replace tensors of the base."""
+        """{name: shape} of the tensors of the adapter that replace whole tensors of its base model."""
         return {name: shape for name, shape in self.shapes.items() if not _LORA_KEY.fullmatch(name)}
 
 
@@ -138,7 +137,10 @@ def open_adapter(folder: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _check_alone(folder: Path, name: str) -> None:
-    """Raise an error if a folder has other weights than those of one adapter."""
+    """Raise an error if a folder contains no weights of an adapter, or other safetensors files beside them.
+
+    `name` is the name of the adapter, for messages.
+    """
     others = sorted(path.name for path in folder.glob("*.safetensors") if path.name != WEIGHTS)
     if others:
         raise ModelError(
@@ -150,7 +152,7 @@ def _check_alone(folder: Path, name: str) -> None:
         below = sorted(path.parent.name for path in folder.glob(f"*/{ADAPTER}"))
         if below:
             raise ModelError(
-                f"the folder '{name}' has no weights of an adapter, which are in folders below it: {', '.join(below)}.",
+                f"the folder '{name}' has no weights of an adapter; they are in a folder below it: {', '.join(below)}.",
                 f"give one of them: --model '{Path(name) / below[0]}'.",
             )
         pickled = (folder / "adapter_model.bin").exists()
@@ -197,7 +199,14 @@ def _read(folder: Path, name: str) -> _Adapter:
 
 
 def _check_settings(settings: Mapping[str, Any], name: str) -> None:
-    """Check the types of the settings that are used, and that no other setting changes the merged model."""
+    """Check `adapter_config.json`.
+
+    `name` is the name of the adapter, for messages.
+
+    Raises:
+        UnusableError: A setting has a wrong type, or no base model is named.
+        ModelError: The adapter cannot be merged, because a setting changes the base model in another way.
+    """
     if type(settings.get("r")) is not int or not 0 < settings["r"] <= MOST_RANK:
         raise UnusableError(f"{ADAPTER}: r is not a whole number from 1 to {MOST_RANK:,}")
     if not _is_number(settings.get("lora_alpha", 8)):
@@ -247,6 +256,8 @@ def _is_number(value: Any) -> bool:
 def _base(adapter: _Adapter, name: str) -> Checkpoint:
     """Return the checkpoint of the base model.
 
+    `name` is the name of the adapter, for messages.
+
     Its path may be relative to the folder of the adapter, or to the working folder.
     """
     given = str(adapter.settings["base_model_name_or_path"])
@@ -268,7 +279,12 @@ def _base(adapter: _Adapter, name: str) -> Checkpoint:
 
 
 def _objective(adapter: _Adapter, base: Checkpoint, name: str) -> tuple[str, int | None]:
-    """Return the objective whose class the adapter changes, and the number of labels of a classification objective."""
+    """Return the objective of a merged model, and its number of labels (None if the objective is not a classification).
+
+    `name` is the name of the adapter, for messages.
+
+    It is the task of the adapter if the adapter contains a head for it; otherwise the objective of the base model.
+    """
     task = _TASKS.get(str(adapter.settings.get("task_type")))
     heads = [
         shape for key, shape in adapter.whole.items() if len(shape) == 2 and not key.endswith("embed_tokens.weight")
@@ -301,7 +317,10 @@ def _origin(adapter: _Adapter, base: Checkpoint) -> dict[str, Any]:
 
 
 def _tokenizer(adapter: _Adapter, base: Checkpoint, name: str) -> Callable[[], Any]:
-    """Return a function that loads the tokenizer: that of the folder of the adapter, or else that of the base."""
+    """Return a function that loads the tokenizer of the adapter or, if its folder has none, of the base model.
+
+    `name` is the name of the adapter, for messages.
+    """
     if (adapter.folder / "tokenizer.json").exists():
         return lambda: load_tokenizer(adapter.folder, name, base.config)
     return base.tokenizer
@@ -311,7 +330,7 @@ def _tokenizer(adapter: _Adapter, base: Checkpoint, name: str) -> Callable[[], A
 
 
 def _merged(adapter: _Adapter, base: Checkpoint, objective: str, name: str, dtype: Any) -> dict[str, Any]:
-    """Return the weights of the merged model: the base is merged in float32 and then converted."""
+    """Return {name: tensor} of the merged model. Base and adapter are merged in float32, then converted to `dtype`."""
     model = load_weights(base, base.name, objective, 0, "float32")
     prefix = _prefix(adapter, model)
     _check_fit(adapter, model, prefix, name)
@@ -326,7 +345,10 @@ def _merged(adapter: _Adapter, base: Checkpoint, objective: str, name: str, dtyp
 
 
 def _merge(model: Any, adapter: _Adapter, prefix: str) -> Any:
-    """Return the model with the adapter merged into it by peft."""
+    """Merge an adapter into its base model with peft, and return the merged model.
+
+    `prefix` is added to the module names of the adapter; see :func:`_prefix`.
+    """
     import peft
     from safetensors.torch import load_file
 
@@ -359,7 +381,7 @@ def _merge(model: Any, adapter: _Adapter, prefix: str) -> Any:
 
 
 def _prefix(adapter: _Adapter, model: Any) -> str:
-    """Return the prefix that the module names of an adapter lack compared with those of the model; may be empty.
+    """Return the prefix to add to the module names of an adapter to get the names in the model; may be empty.
 
     An adapter that was trained on the body of the model alone lacks the name of the body.
     """
@@ -370,7 +392,10 @@ def _prefix(adapter: _Adapter, model: Any) -> str:
 
 
 def _check_fit(adapter: _Adapter, model: Any, prefix: str, name: str) -> None:
-    """Raise an error if the modules or the tensors of an adapter are not those of its base model."""
+    """Raise an error if the modules or the tensors of an adapter do not fit its base model; see :func:`_prefix`.
+
+    `name` is the name of the adapter, for messages.
+    """
     modules, state = dict(model.named_modules()), model.state_dict()
     unlike = f"the adapter '{name}' does not fit its base model ({type(model).__name__})"
     hint = f"base_model_name_or_path in {ADAPTER} must name the model that the adapter was trained on."
@@ -378,7 +403,7 @@ def _check_fit(adapter: _Adapter, model: Any, prefix: str, name: str) -> None:
         found = modules.get(f"{prefix}{module}")
         weight = getattr(found, "weight", None)
         if weight is None or weight.ndim != 2:
-            raise ModelError(f"{unlike}: the base has no matrix '{shown(prefix + module)}'.", hint)
+            raise ModelError(f"{unlike}: the base model has no matrix '{shown(prefix + module)}'.", hint)
         wide = {f"{module}.{part}": adapter.shapes.get(f"{module}.{part}.weight") for part in ("lora_A", "lora_B")}
         down, up = wide[f"{module}.lora_A"], wide[f"{module}.lora_B"]
         if down and up and sorted((down[-1], up[0])) != sorted(weight.shape):
@@ -396,7 +421,7 @@ def _check_fit(adapter: _Adapter, model: Any, prefix: str, name: str) -> None:
         if own is None or tuple(own.shape) != shape:
             size = "no such tensor" if own is None else f"one of {' × '.join(map(str, own.shape))}"
             raise ModelError(
-                f"{unlike}: it replaces '{shown(key)}' of {' × '.join(map(str, shape))} values, and the base has "
-                f"{size}.",
+                f"{unlike}: it replaces '{shown(key)}' of {' × '.join(map(str, shape))} values, and the base "
+                f"model has {size}.",
                 f"{hint} For an enlarged vocabulary, {_MERGE}",
             )

@@ -125,12 +125,18 @@ def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
 
 
 def reads_both_ways(config: Any) -> bool:
-    """Return whether attention is bidirectional, so that predicting the next token would be meaningless."""
+    """Return whether attention is bidirectional. Predicting the next token is then meaningless."""
     return config.model_type in _models("MASKED_LM") and not getattr(config, "is_decoder", False)
 
 
 def _pretrained_for(config: Any, saved_class: str) -> str | None:
-    """Return the objective of the saved class; if it is unknown or has no head, the first objective that fits."""
+    """Return the objective of language modelling for which a model was pre-trained; None if it is unknown.
+
+    Args:
+        config: The configuration of the checkpoint.
+        saved_class: Name of the class in the configuration. Its objective is returned; if it has none, the first
+            objective that fits the kind of the model.
+    """
     if config.is_encoder_decoder:
         return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):

@@ -86,7 +86,7 @@ def fields_of(header: GgufHeader, read: Mapping[str, Any], path: Path) -> tuple[
         fields["head_dim"] = width
     if own := _OWN.get(header.architecture):
         fields |= own(header, width)
-    fields |= _positions(header, fields, width, path)
+    fields |= _positions(header, width, path)
     return fields, list(_notes(header))
 
 
@@ -174,8 +174,8 @@ _OWN: Final[Mapping[str, Callable[[GgufHeader, int], dict[str, Any]]]] = {
 # ----------------------------------------------------------------------------------------------- positions
 
 
-def _positions(header: GgufHeader, fields: Mapping[str, Any], width: int, path: Path) -> dict[str, Any]:
-    """Return the fields that determine rotary positions."""
+def _positions(header: GgufHeader, width: int, path: Path) -> dict[str, Any]:
+    """Return the fields of the configuration that determine rotary positions; `width` is the head dimension."""
     kind = header.value("rope.scaling.type", "none")
     factor = header.value("rope.scaling.factor") or header.value("rope.scale_linear") or 1.0
     if any(name in header.tensors.shapes for name in _ROPE_FACTORS) or kind not in ("none", "linear"):

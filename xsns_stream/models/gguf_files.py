@@ -72,7 +72,7 @@ class GgufHeader:
     offsets: Mapping[str, int] = field(default_factory=dict)
 
     def value(self, key: str, default: Any = None) -> Any:
-        """Return the metadata value of the architecture under `key`, such as `attention.head_count`."""
+        """Return the metadata value under `ARCHITECTURE.key`, such as `llama.attention.head_count`, or `default`."""
         return self.metadata.get(f"{self.architecture}.{key}", default)
 
     def type_counts(self) -> dict[str, int]:
@@ -86,7 +86,10 @@ class GgufHeader:
 
 
 def needs_package(name: str) -> ModelError:
-    """Return the error for a GGUF file if the package gguf is not installed."""
+    """Return the error for a GGUF file if the package gguf is not installed.
+
+    `name` is the name of the model, for messages.
+    """
     return ModelError(
         f"the model '{name}' is a GGUF file, and the package gguf, which reads it, is not installed.",
         "install it with `pip install 'xsns-stream[gguf]'`.",
@@ -151,7 +154,10 @@ def check_magic(beginning: bytes, name: str) -> None:
 
 
 def _check_whole(header: GgufHeader, name: str) -> None:
-    """Check that a file contains a whole model."""
+    """Raise an error if a file does not contain a whole model: it is one of several files, or contains no tensors.
+
+    `name` is the name of the file, for messages.
+    """
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         first = name.replace(f"-{header.metadata.get('split.no', 0) + 1:05}-of-", "-00001-of-")
         raise UnusableError(
@@ -178,7 +184,7 @@ class _Reader:
             (tensors, MOST_TENSORS, 25, "tensors"),
         ):
             if count > most or count * least > self._size:
-                raise UnusableError(f"the header of {self._name} claims {count:,} {what}, more than it can have")
+                raise UnusableError(f"the header of {self._name} claims {count:,} {what}, which is not possible")
         metadata, lengths = self._entries(entries)
         architecture = metadata.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
@@ -238,12 +244,20 @@ class _Reader:
         return metadata, lengths
 
     def _array(self, key: str) -> tuple[int, list[Any] | None]:
-        """Return the number of values of an array, and the values if they are few numbers."""
+        """Read the array of the metadata entry `key`.
+
+        Returns:
+            The number of values, and the values; None instead of the values for texts and for more than `MOST_KEPT`
+            numbers.
+        """
         kind, count = self._take("I"), self._take("Q")
         if kind != _STRING and kind not in _FORMATS:
             raise UnusableError(f"the array '{shown(key)}' of {self._name} has values of the unknown type {kind}")
         if count > 2 * MOST_TOKENS:
-            raise UnusableError(f"the header of {self._name} has an array of {count:,} values, '{shown(key)}'")
+            raise UnusableError(
+                f"the header of {self._name} has an array of {count:,} values ('{shown(key)}'), more than "
+                f"{2 * MOST_TOKENS:,}"
+            )
         if kind == _STRING:
             self._strings(key, count)
             return count, None
@@ -282,7 +296,7 @@ class _Reader:
                 raise UnusableError(f"{about} has {axes:,} axes, more than {MOST_AXES}")
             shape = tuple(self._take("Q") for _ in range(axes))
             if any(size >= 2**48 for size in shape):
-                raise UnusableError(f"{about} has an axis of the size {max(shape):,}")
+                raise UnusableError(f"{about} has an axis of the size {max(shape):,}, which is not possible")
             kind, offset = self._take("I"), self._take("Q")
             try:
                 types[name] = GGMLQuantizationType(kind).name

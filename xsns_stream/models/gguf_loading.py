@@ -1,8 +1,8 @@
 """Configuration, weights and tokenizer of a GGUF file, read through transformers.
 
 Quantised weights are de-quantised to ordinary tensors. transformers marks a model that it loads from a GGUF file as
-quantised, so that the model cannot be saved or converted. This module therefore returns tensors, from which a new model
-is made.
+quantised. Such a model cannot be saved or converted. This module therefore returns tensors, from which a new model is
+made.
 
 The reader of the package gguf creates several Python objects for each token of the vocabulary, and transformers creates
 such a reader for the configuration, for the tokenizer and for the weights: 12 seconds each for the 262,144 tokens of
@@ -39,6 +39,8 @@ _TOKENS: Final = "tokenizer.ggml.tokens"
 def check_architecture(header: GgufHeader, name: str) -> None:
     """Raise an error if the architecture of a GGUF file is not read.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: The architecture is not in :data:`~xsns_stream.models.gguf_config.ARCHITECTURES`.
     """
@@ -51,6 +53,8 @@ def check_architecture(header: GgufHeader, name: str) -> None:
 
 def read_fields(path: Path, header: GgufHeader, name: str) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of the configuration of a GGUF file, and notes on metadata that is not used.
+
+    `name` is the name of the model, for messages.
 
     Raises:
         ModelError: The metadata is incomplete, or describes a computation that transformers does not have.
@@ -111,6 +115,8 @@ def read_state(path: Path, header: GgufHeader, config: Any, kind: Any, name: str
 def read_tokenizer(path: Path, header: GgufHeader, name: str) -> Any:
     """Return the tokenizer that a GGUF file contains.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: The file contains no tokenizer, or one of a kind that transformers does not read.
     """
@@ -166,7 +172,7 @@ def _check_used(library: Any, model: Any, header: GgufHeader, config: Any, path:
     unused = sorted(set(header.tensors.shapes) - set(mapped) - {ROPE_FREQUENCIES})
     if unused:
         raise UnusableError(
-            f"transformers does not load {len(unused):,} tensors of {path.name}, such as '{shown(unused[0])}'",
+            f"transformers does not load {len(unused):,} of the tensors in {path.name}, such as '{shown(unused[0])}'",
             "use the folder of the model with safetensors instead of the GGUF file.",
         )
 
@@ -225,7 +231,14 @@ def _reader() -> Any:
 
 
 def _after_array(data: Any, at: int, kind: int, count: int) -> int:
-    """Return the position of the first byte after the values of an array in a GGUF file."""
+    """Return the position of the first byte after the values of an array in a GGUF file.
+
+    Args:
+        data: The bytes of the file.
+        at: Position of the first value.
+        kind: Type of the values, a number of the format.
+        count: Number of values.
+    """
     from gguf import GGUFReader, GGUFValueType
 
     if kind != _STRING:

@@ -80,7 +80,7 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """Return the original error of a chain of errors, which caused all others."""
+    """Return the first error of a chain of errors, which caused all later errors of the chain."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
@@ -119,7 +119,10 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def needs_own_code(name: str, what: str) -> ModelError:
-    """Return the error for a model that cannot be loaded without the code that comes with it."""
+    """Return the error for a model whose configuration or tokenizer (`what`) needs code that comes with the model.
+
+    `name` is the name of the model, for messages.
+    """
     return ModelError(
         f"the {what} of model '{name}' cannot be read: it needs code that comes with the model (auto_map), and "
         "such code is never run.",
@@ -130,6 +133,8 @@ def needs_own_code(name: str, what: str) -> ModelError:
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
     """Return the error for a transformers class that cannot be imported; it shows a command to repair this.
+
+    `name` is the name of the model, for messages.
 
     The cause is the installation and not the files of the model.
     """
@@ -159,7 +164,7 @@ def broken_installation(name: str, error: BaseException) -> ModelError:
 
 
 def _package_missing(cause: BaseException) -> str:
-    """Return the package that an error reports as not installed; empty for any other error."""
+    """Return the name of the package that an error reports as not installed; empty for any other error."""
     if isinstance(cause, ModuleNotFoundError) and cause.name:
         module = cause.name.partition(".")[0]
         # If a module is missing within an installed package, the package has a different version.
@@ -172,7 +177,7 @@ def _package_missing(cause: BaseException) -> str:
 
 
 def _package_failing(cause: BaseException) -> str:
-    """Return the installed package that raised an error or is named in its message; empty if unknown."""
+    """Return the name of the installed package that raised an error or is named in its message; empty if unknown."""
     message = str(cause)
     if named := next((name for name in _NOT_NEEDED if name.replace("-", "_") in message or name in message), ""):
         return named

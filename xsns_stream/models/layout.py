@@ -87,14 +87,15 @@ def parameter_layout(
     if not chosen:
         raise UsageError("the chosen modules have no parameters.", "choose modules with parameters.")
     if len(dropped) == len(chosen):
-        raise UsageError(
-            "every parameter is excluded, so that nothing is left to measure.", "exclude fewer parameters."
-        )
+        raise UsageError("every parameter is excluded, and nothing is left to measure.", "exclude fewer parameters.")
     return _numbered([(span, {n: p for n, p in part.items() if n not in dropped}) for span, part in parts])
 
 
 def _repeated(model: nn.Module, stack: str, include: Sequence[str], aliases: dict[int, list[str]]) -> list[_Part]:
-    """Return the repeated blocks of the text stack, and the parameters outside of the blocks that match `include`."""
+    """Return the repeated blocks of the text stack, and the parameters outside of the blocks that match `include`.
+
+    `aliases` is {id of a parameter: all names of the parameter in the model}.
+    """
     lists = block_lists(model)
     if not lists:
         raise ModelError(
@@ -111,7 +112,11 @@ def _repeated(model: nn.Module, stack: str, include: Sequence[str], aliases: dic
 
 
 def _named(model: nn.Module, blocks: Sequence[str] | str, stack: str, include: Sequence[str]) -> list[_Part]:
-    """Return the named modules with their parameters; for `all`, every parameter grouped by module."""
+    """Return the parameters of the modules that `blocks` names; for `all`, every parameter, grouped by module.
+
+    Raises:
+        UsageError: There is no such module, or `stack` or `include` is given too.
+    """
     if stack != "both" or include:
         raise UsageError("blocks cannot be combined with stack or include.", "name all modules to measure in blocks.")
     if blocks == ALL:
@@ -246,7 +251,10 @@ def _embeddings(model: Any) -> set[int]:
 
 
 def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) -> list[_Part]:
-    """Return (name, parameters) of each block; a tensor that several blocks share belongs to the first of them."""
+    """Return (name, {name: parameter}) for each block in `lists`, without parameters whose ids are in `embeddings`.
+
+    A tensor that several blocks share belongs to the first of these blocks.
+    """
     taken = set(embeddings)
     parts: list[_Part] = []
     for list_name, blocks in lists:
@@ -268,7 +276,13 @@ def _aliases(model: nn.Module) -> dict[int, list[str]]:
 def _matching(
     candidates: dict[str, nn.Parameter], patterns: Sequence[str], aliases: dict[int, list[str]], option: str
 ) -> dict[str, nn.Parameter]:
-    """Return the candidates whose name matches at least one pattern.
+    """Return the parameters of which a name matches at least one pattern.
+
+    Args:
+        candidates: {name: parameter}, the parameters that can be matched.
+        patterns: Regular expressions.
+        aliases: {id of a parameter: all names of the parameter in the model}; tied tensors have several names.
+        option: `include` or `exclude`, for messages.
 
     Raises:
         UsageError: A pattern is not a valid regular expression, or matches no candidate.

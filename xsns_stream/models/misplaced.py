@@ -80,12 +80,18 @@ def check_prefix(name: str, missing: set[str], tensors: Tensors) -> None:
 
 
 def _prefixes(key: str) -> Iterator[str]:
-    """Yield the prefixes of a tensor name that end in a dot."""
+    """Yield each beginning of the tensor name `key` that ends in a dot."""
     yield from (key[: match.end()] for match in re.finditer(r"\.", key))
 
 
 def check_sizes(model: Any, name: str, mismatched: set[str], tensors: Tensors) -> None:
-    """Check that the tensors of the weights have the sizes that the configuration describes.
+    """Raise an error if a tensor of the weights has another size than the configuration describes.
+
+    Args:
+        model: The model that was built from the configuration.
+        name: Name of the model, for messages.
+        mismatched: Names of the tensors whose sizes differ, as transformers reports them.
+        tensors: The tensors of the weights.
 
     Raises:
         ModelError: A tensor of the weights has another size than the configuration describes.
@@ -95,8 +101,8 @@ def check_sizes(model: Any, name: str, mismatched: set[str], tensors: Tensors) -
         if key in own and key in tensors.shapes:
             described, found = list(own[key].shape), list(tensors.shapes[key])
             raise ModelError(
-                f"the configuration of model '{name}' describes {len(mismatched)} tensors with another size than "
-                f"in its weights, such as '{shown(key)}' with {described} instead of {found}.",
+                f"the configuration of model '{name}' describes {len(mismatched)} of the tensors with another size "
+                f"than in its weights, such as '{shown(key)}' with {described} instead of {found}.",
                 "put the config.json of these weights into the folder; a vocabulary that was enlarged changes its "
                 "vocab_size.",
             )

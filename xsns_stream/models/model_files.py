@@ -117,6 +117,8 @@ def check_layers(fields: Fields, tensors: Tensors | None) -> None:
 def make_config(folder: Path, name: str, fields: Fields) -> Any:
     """Return the transformers configuration of a folder. Its `config.json` must have been checked before.
 
+    `name` is the name of the model, for messages, and `fields` is the content of `config.json`.
+
     Raises:
         ModelError: transformers does not support this kind of model, or refuses the values.
     """
@@ -137,6 +139,8 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
 def config_of_fields(fields: Fields, name: str) -> Any:
     """Return the transformers configuration of fields that were checked.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: transformers refuses the values.
     """
@@ -146,7 +150,11 @@ def config_of_fields(fields: Fields, name: str) -> Any:
 
 
 def _made(name: str, make: Callable[[], Any]) -> Any:
-    """Return the configuration that `make` creates; errors of transformers become errors of this package."""
+    """Return the configuration that the function `make` of transformers creates for the model `name`.
+
+    Raises:
+        ModelError: transformers raised an error.
+    """
     try:
         with quiet_transformers():
             config = make()
@@ -164,7 +172,14 @@ def _made(name: str, make: Callable[[], Any]) -> Any:
 
 
 def _hint_on_kind(kind: str, fields: Fields, installed: str, known: list[str]) -> str:
-    """Return a hint for a kind of model that the installed transformers does not support."""
+    """Return a hint for a kind of model that the installed transformers does not support.
+
+    Args:
+        kind: The `model_type` in the configuration.
+        fields: The configuration.
+        installed: The version of transformers.
+        known: All kinds of models that this version supports.
+    """
     if near := get_close_matches(kind, known, n=1, cutoff=0.8):
         meant = f" If model_type in config.json is misspelt: did you mean '{near[0]}'?"
     else:
@@ -186,8 +201,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
     """Raise an error if the configuration describes a model that is far larger than its weights.
 
-    For this check, the model is built without values, on the `meta` device of torch. When transformers loads the model,
-    it allocates tensors that are not in the files and fills them with random values, so that the check must come first.
+    For this check, the model is built without values, on the `meta` device of torch. The check must come before the
+    model is loaded, because transformers allocates tensors that are not in the files and fills them with random values.
 
     Raises:
         UnusableError: The described model is far larger than the weights.
@@ -211,7 +226,10 @@ def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any)
 
 
 def _of_class(model_class: Any, config: Any) -> Any:
-    """Return the text part of the configuration of a multimodal model if the class is a text model; else `config`."""
+    """Return the part of a multimodal configuration that describes the text model, if `model_class` is a text model.
+
+    Otherwise, `config` is returned.
+    """
     text = getattr(config, "sub_configs", {}).get("text_config")
     alone = text is not None and getattr(model_class, "config_class", None) is text
     return config.get_text_config() if alone else config
@@ -397,7 +415,7 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _files(folder: Path, chosen: object) -> list[Path]:
-    """Return the paths of the weight files that transformers would load from a folder."""
+    """Return the paths of the weight files that transformers would load from a folder; see :func:`read_tensors`."""
     if chosen is not None:
         if not isinstance(chosen, str) or not _PLAIN_NAME.fullmatch(chosen):
             raise UnusableError("config.json names weights (transformers_weights) outside of the model's folder")
@@ -432,7 +450,10 @@ def _indexed(index: Path) -> list[Path]:
 
 
 def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
-    """Return the byte range (start, end) of a tensor, counted from the end of the header, without the byte at `end`."""
+    """Check the header's entry of a tensor, and return its byte range (start, end), without the byte at `end`.
+
+    Bytes are counted from the end of the header.
+    """
     about = f"the tensor '{name}' in the header of {file}"
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         raise UnusableError(f"{about} lacks dtype, shape or data_offsets")

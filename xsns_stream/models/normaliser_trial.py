@@ -1,7 +1,7 @@
 """Program that prints the factor by which the normaliser of a tokenizer lengthens short texts.
 
-Usage: `python -I normaliser_trial.py NORMALIZER.json`. The program is run by its path, so that it does not import
-xsns_stream. It first limits its own memory and time: if the normaliser makes a text too long, this process is killed
+Usage: `python -I normaliser_trial.py NORMALIZER.json`. The program is run by its path, and does not import xsns_stream.
+    It first limits its own memory and time: if the normaliser makes a text too long, this process is killed
 and not the process of the caller.
 """
 

@@ -47,12 +47,14 @@ def method_of(fields: Mapping[str, Any]) -> str:
 
 
 def is_plain(tensors: Tensors) -> bool:
-    """Return whether all tensors have types of ordinary weights, so that nothing is quantised."""
+    """Return whether no tensor is quantised: all tensors have types of ordinary weights, such as BF16."""
     return tensors.types <= _PLAIN
 
 
 def check_method(name: str, method: str) -> None:
     """Raise an error if weights of a method cannot be de-quantised.
+
+    `name` is the name of the model, for messages.
 
     Raises:
         ModelError: transformers does not de-quantise the method, or a package is not installed.
@@ -120,8 +122,8 @@ def read_quantised(folder: Path, name: str, config: Any, settings: Mapping[str, 
         ) from error
     if missing := sorted(info["missing_keys"]):
         raise ModelError(
-            f"the quantised weights of model '{name}' lack {len(missing)} tensors that its configuration needs, such "
-            f"as '{shown(missing[0])}'.",
+            f"the quantised weights of model '{name}' lack {len(missing)} of the tensors that its configuration needs, "
+            f"such as '{shown(missing[0])}'.",
             "the files may be incomplete; download them again.",
         )
     return {key: value.to(dtype) for key, value in model.state_dict().items()}

@@ -22,7 +22,7 @@ _TEXT_MODELS: Final = ("MASKED_LM", "CAUSAL_LM")
 _PASSED: Final = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inputs_embeds")
 #: Arguments of recurrent bodies (Mamba, RWKV), whose outputs lack fields that the generic heads read.
 _RECURRENT: Final = ("cache_params", "state")
-#: {(class of the configuration, task): class with the head}, so that all models of one kind have the same class.
+#: {(class of the configuration, task): class with the head}; all models of one kind have the same class.
 _MADE: Final[dict[tuple[type[Any], str], type[Any]]] = {}
 
 
@@ -80,7 +80,7 @@ def pooler_names(model: Any) -> set[str]:
 
 
 def _body(config_class: type[Any]) -> Any:
-    """Return the class of an architecture without a head; None if transformers has no single such class."""
+    """Return the model class without a head for a configuration class; None if there is no such class, or several."""
     from transformers import MODEL_MAPPING
 
     if config_class not in MODEL_MAPPING:

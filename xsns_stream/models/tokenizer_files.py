@@ -111,7 +111,7 @@ def _check_size(path: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return the content of `tokenizer_config.json`, {} if it does not exist, and check the other small files."""
+    """Check the settings of a tokenizer, and return the content of `tokenizer_config.json` ({} if it is missing)."""
     documents: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
@@ -217,7 +217,10 @@ def _check_model(model: Any, name: str) -> None:
 
 
 def _check_post_processor(part: Any, name: str) -> None:
-    """Check the number of tokens that the post-processor adds to each text."""
+    """Raise an error if a post-processor (a `part` of the file) is invalid or adds too many tokens to each text.
+
+    `name` is the name of the file, for messages.
+    """
     for step in _steps(part, "processors", name):
         for side in ("single", "pair"):
             if len(_list(step.get(side), f"{name}: the post-processor's {side}")) > MOST_STEPS:
@@ -241,7 +244,13 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a component of a tokenizer, such as its normaliser, including steps of nested sequences."""
+    """Yield the steps of a component of a tokenizer, including the steps of nested sequences.
+
+    Args:
+        part: The component in `tokenizer.json`, such as its normaliser; None if there is none.
+        field: Name of the field that contains the steps of a sequence, such as `normalizers`.
+        name: Name of the file, for messages.
+    """
     count, waiting = 0, [part]
     while waiting:
         step = waiting.pop()
@@ -265,7 +274,10 @@ def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _possible_growth(normaliser: Any, name: str) -> float:
-    """Return an upper bound of the factor by which the steps of a normaliser may lengthen a text."""
+    """Return an upper bound of the factor by which the steps of a normaliser may lengthen a text.
+
+    `name` is the name of the file, for messages.
+    """
     growth = 1.0
     for step in _steps(normaliser, "normalizers", name):
         kind = step["type"]
@@ -306,6 +318,8 @@ _HARMLESS: Final = frozenset(
 def _longest_mapped(charsmap: Any, name: str) -> int:
     """Return the length in bytes of the longest replacement text in a character map of SentencePiece.
 
+    `charsmap` is the map in base64, and `name` the name of the file, for messages.
+
     The character map consists of the size of a trie, the trie, and replacement texts that end in NUL. The longest
     replacement text of NFKC has 33 bytes.
     """
@@ -324,6 +338,8 @@ def _longest_mapped(charsmap: Any, name: str) -> int:
 
 def _try_out(normaliser: Fields, name: str) -> None:
     """Normalise short texts in a separate process with limited memory and time.
+
+    `name` is the name of the file, for messages.
 
     Raises:
         UnusableError: The process failed, or the normaliser made a text far longer.

@@ -1,8 +1,8 @@
 """Loading of tokenizers, checks that a tokenizer fits its model, and tokenization of text.
 
 A text may contain the string of a special token: a page about BERT contains `[MASK]`, and the source of a web page
-contains `</s>` or `<s>`. By default, tokenizers read this string as the special token, so that the input of the model
-would contain a mask or a second end token. :func:`tokenise` reads the string as ordinary characters.
+contains `</s>` or `<s>`. By default, tokenizers read this string as the special token. The input of the model would
+then contain a mask or a second end token. :func:`tokenise` reads the string as ordinary characters.
 """
 
 from __future__ import annotations
@@ -140,7 +140,10 @@ def refuse_bytes(name: str, kind: object) -> None:
 
 
 def _refuse_missing_reader(folder: Path, name: str, error: Exception) -> None:
-    """Raise an error if a package that is needed to read the vocabulary of a tokenizer is not installed."""
+    """Raise an error if a package that is needed to read the vocabulary of a tokenizer is not installed.
+
+    `name` is the name of the model, for messages, and `error` the error that the tokenizer caused.
+    """
     if (folder / "tokenizer.json").is_file():
         return
     files = sorted(path for path in folder.iterdir() if path.name.endswith((".model", ".tiktoken")))
@@ -260,6 +263,8 @@ def prepare_classifier(model: Any, tokenizer: Any, name: str) -> int:
 def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
     """Yield a note if a tokenizer does not add its token for the beginning of a text.
 
+    `name` is the name of the model, for messages.
+
     If the tokens for beginning and end are the same, as in GPT-2, the token separates documents and is not part of a
     text; there is then no note.
     """
@@ -303,8 +308,7 @@ def _has_tokens_beyond(tokenizer: Any, rows: int) -> bool:
     return any(at >= rows and at not in special for at in tokenizer.get_vocab().values())
 
 
-#: Tokens with a meaning other than their characters, although no tokenizer declares them as special: the gaps of mT5,
-#: and single bytes.
+#: Tokens with a special meaning that no tokenizer declares as special: the sentinels of mT5, and single bytes.
 _STAND_INS: Final = re.compile(r"▁?<(extra_id_\d+|0x[0-9A-F]{2})>")
 #: Characters that may replace a space before text is split into tokens.
 _SPACE: Final = "[ ▁Ġ]"
@@ -318,7 +322,7 @@ _LOCK: Final = RLock()
 
 
 def tokenise(tokenizer: Any, *texts: Any, **settings: Any) -> Any:
-    """Call a transformers tokenizer so that strings of special tokens within text are read as characters.
+    """Call a transformers tokenizer; strings of special tokens within the text are read as ordinary characters.
 
     Text without such a string gives the same tokens as a plain call. The tokenizer is the same after the call.
 
@@ -341,9 +345,10 @@ def tokenizer_limit(tokenizer: Any) -> int:
 
 
 def reserved_strings(tokenizer: Any) -> dict[str, int]:
-    """Return {string: id} of all tokens that do not stand for the characters of their string.
+    """Return {string: id} of all tokens whose string in a text must not be read as the token.
 
-    These are the special tokens, and tokens such as `<extra_id_0>` that the tokenizer does not declare as special.
+    These are the special tokens, and tokens with a special meaning that no tokenizer declares as special, such as
+    `<extra_id_0>`.
     """
     reserved = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     reserved |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}

@@ -76,7 +76,16 @@ def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: i
 def _check_complete(
     model: Any, name: str, objective: str, missing: set[str], mismatched: set[str], tensors: Tensors
 ) -> None:
-    """Raise an error if weights are missing, because they would be random. Only a new task head may be missing."""
+    """Raise an error if weights are missing; transformers would use random values. Only a new task head may be missing.
+
+    Args:
+        model: The loaded model.
+        name: Name of the model, for messages.
+        objective: The objective for which the model was loaded.
+        missing: Names of the tensors of the model that are not in the weights.
+        mismatched: Names of the tensors that have another size in the weights.
+        tensors: The tensors of the weights.
+    """
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -89,14 +98,22 @@ def _check_complete(
         check_prefix(name, missing, tensors)
         check_sizes(model, name, mismatched, tensors)
         raise ModelError(
-            f"the weights of model '{name}' lack {len(wrong)} tensors that its configuration needs, "
+            f"the weights of model '{name}' lack {len(wrong)} of the tensors that its configuration needs, "
             f"such as '{wrong[0]}'.",
             f"random values would be measured in their place; {use}",
         )
 
 
 def _check_own_head(model: Any, name: str, objective: str, has_head: bool, mismatched: set[str]) -> None:
-    """Raise an error if the checkpoint has a trained head for another number of labels or for another task."""
+    """Raise an error if the checkpoint has a trained head for another number of labels or for another task.
+
+    Args:
+        model: The loaded model.
+        name: Name of the model, for messages.
+        objective: The objective for which the model was loaded.
+        has_head: Whether a tensor of the head was loaded from the checkpoint.
+        mismatched: Names of the tensors of the head that have another size in the checkpoint.
+    """
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
@@ -123,6 +140,8 @@ def _head_names(model: Any) -> set[str]:
 
 def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype: str) -> None:
     """Check that the class of the model can be imported, and that its size fits the weights.
+
+    `name` is the name of the model, for messages.
 
     Raises:
         ModelError: The class cannot be imported, or the configuration describes a far larger model.

@@ -32,9 +32,8 @@ def batches(
         size: Number of examples in a batch; ignored if `token_budget` is given.
         pad_id: Token id that fills `input_ids`; the attention mask excludes padding.
         device: Name of a device of torch.
-        order: `length` puts examples of similar length together, longest first, so that a batch that does not fit into
-            memory fails early. `drawn` keeps the order of `examples`, for estimators whose values depend on the
-            batches.
+        order: `length` puts examples of similar length together, longest first. A batch that does not fit into memory
+            then fails early. `drawn` keeps the order of `examples`, for estimators whose values depend on the batches.
         token_budget: Largest number of examples in a batch times number of tokens of its longest example. A batch has
             at least one example.
 

@@ -44,17 +44,17 @@ class EncodedExample:
 
     @property
     def input_ids(self) -> Ids:
-        """The tokens, int64 [T]."""
+        """The token ids of the example, int64 [T]."""
         return self.arrays["input_ids"]
 
     @property
     def labels(self) -> Ids:
-        """The array `labels`. Question answering has positions instead of labels, so that a KeyError is raised."""
+        """The array `labels`. A KeyError is raised for question answering, which has positions instead of labels."""
         return self.arrays["labels"]
 
     @property
     def longest(self) -> int:
-        """The length of the longest array of the example."""
+        """The length of the longest array of the example, in tokens."""
         return max(array.size for array in self.arrays.values())
 
 
@@ -91,7 +91,7 @@ class Objective(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the objective; see `make_objective`."""
+        """Name of the objective, such as `masked-lm`."""
 
     @property
     def max_length(self) -> int:
@@ -167,7 +167,8 @@ def encode_sample(
             continue
         if example.pair is not None and "token_type_ids" in encoding:
             arrays = {**arrays, "token_type_ids": np.asarray(encoding["token_type_ids"], dtype=np.int64)}
-        # The generator does not use these bytes. One bit is removed, so that every library accepts the key as a seed.
+        # The generator does not use these bytes. One bit is removed, because some libraries accept only seeds below
+        # 2⁶³.
         key = int.from_bytes(digest[16:24], "little") >> 1
         encoded.append(EncodedExample(MappingProxyType(dict(arrays)), key))
     if not encoded:
@@ -214,7 +215,16 @@ class _TokenCounts:
     def add(
         self, example: TextExample, encoding: Any, ids: Ids, frame: int, max_length: int, *, understood: bool
     ) -> None:
-        """Add one example to the counts."""
+        """Add one example to the counts.
+
+        Args:
+            example: The example.
+            encoding: The output of the tokenizer for it.
+            ids: The token ids, int64 [T].
+            frame: Number of special tokens that the tokenizer adds to the text.
+            max_length: Maximum length of an example in tokens.
+            understood: Whether the example has a token that is in the vocabulary.
+        """
         self.unknown += int((ids == self._unknown_id).sum())
         self.total += max(len(ids) - frame, 1)
         self.understood += understood
@@ -269,8 +279,8 @@ def draw_scored(labels: Ids, first: int, share: float, generator: np.random.Gene
 def _unknown_id(tokenizer: Any) -> int:
     """Return the id of the unknown token; −1 if there is none.
 
-    The tokenizers of GPT-2 and OPT use the special token at the ends of a text as their unknown token, too. They are
-    byte-level tokenizers, so that no text gives an unknown token.
+    The tokenizers of GPT-2 and OPT use the special token at the ends of a text as their unknown token, too. No text
+    gives an unknown token, because these tokenizers are byte-level.
     """
     frames = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id")
     unknown = tokenizer.unk_token_id
@@ -283,8 +293,8 @@ def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
     frame = int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
     if frame >= max_length:
         raise UsageError(
-            f"the maximum length must be more than {frame} tokens, not {max_length}: each example has {frame} special "
-            "tokens."
+            f"the maximum length must be more than {frame} token{'' if frame == 1 else 's'}, not {max_length}: the "
+            f"special tokens of each example need {frame}."
         )
     return frame
 

@@ -153,8 +153,8 @@ class SpanCorruption:
     """Span corruption: spans of tokens are hidden; their positions are drawn uniformly over the whole text.
 
     Attributes:
-        rate: Share of the tokens that is hidden. The number of hidden tokens is rounded up or down at random, so that
-            the mean share is the same for short and long examples; at least one token is hidden.
+        rate: Share of the tokens that is hidden. The number of hidden tokens is rounded up or down at random, because
+            the mean share should be the same for short and long examples; at least one token is hidden.
         mean_span: Mean number of tokens of a span, ≥ 1; each example has at least one span.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
         scored_share: Share of the decoder's targets that enter the log-likelihood, in (0, 1]. Below 1, the targets of
@@ -195,7 +195,7 @@ class SpanCorruption:
         mask, end = tokenizer.mask_token_id, tokenizer.eos_token_id
         if not len(sentinels) and mask is None:
             raise ModelError(
-                "the tokenizer has neither sentinels (<extra_id_0>) nor a mask token, so that no span can be hidden.",
+                "the tokenizer has neither sentinels (<extra_id_0>) nor a mask token, and cannot hide a span.",
                 "use a model that was trained to fill gaps (T5, mT5, umT5, BART, mBART), or another objective.",
             )
 
@@ -203,7 +203,8 @@ class SpanCorruption:
             positions = tokens.known[~np.isin(tokens.ids[tokens.known], sentinels)]
             if not len(positions):
                 return None
-            # The spans are drawn first, so that they are the same for every share of scored targets.
+            # The spans are drawn before the scored targets, because the spans must not depend on the share of scored
+            # targets.
             generator = tokens.generator()
             starts, ends = _runs(self._hidden(positions, generator))
             if len(sentinels):
@@ -247,13 +248,13 @@ class SpanCorruption:
 
 
 def _round_at_random(amount: float, generator: np.random.Generator) -> int:
-    """Return `amount` rounded up or down at random, so that the mean is `amount`."""
+    """Return `amount` rounded up or down at random; the expected value is `amount`."""
     whole = int(amount)
     return whole + int(generator.random() < amount - whole)
 
 
 def _runs(positions: Ids) -> tuple[Ids, Ids]:
-    """Return the starts and the ends of the runs of consecutive positions; an end is the position after the last."""
+    """Return the first position of each run of consecutive positions, and the position after the end of each run."""
     breaks = np.flatnonzero(np.diff(positions) > 1)
     starts = positions[np.concatenate(([0], breaks + 1))]
     ends = positions[np.concatenate((breaks, [len(positions) - 1]))] + 1

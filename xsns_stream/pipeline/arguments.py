@@ -71,7 +71,7 @@ def flag(value: Any, name: str) -> bool:
 
 
 def strings(values: Any, name: str) -> tuple[str, ...]:
-    """Return one string, or several strings, as a tuple of strings.
+    """Return a tuple of strings: the items of an iterable, or the value itself if it is a single string.
 
     Args:
         values: A string, or an iterable of strings.

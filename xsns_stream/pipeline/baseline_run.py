@@ -151,7 +151,7 @@ class BaselineRun:
         return self.loaded
 
     def one_seed(self, seed: int) -> Matrices:
-        """Return the matrices [S, T] of one seed."""
+        """Compute all baselines on the examples of one seed; return {name of a matrix: values [S, T]}."""
         with ExitStack() as undo:
             folder = undo.enter_context(scratch_folder(SCRATCH_PREFIX, self.settings.scratch))
             collectors = self.collectors(seed, folder, undo)
@@ -162,11 +162,14 @@ class BaselineRun:
             return self.finish(seed, collectors)
 
     def collectors(self, seed: int, folder: Path, undo: ExitStack) -> list[Collector]:
-        """Return one empty collector for each baseline. Temporary files are in `folder`, and `undo` closes them."""
+        """Return one empty collector for each baseline.
+
+        Collectors write their temporary files into `folder`, and register the closing of these files in `undo`.
+        """
         return [TEXT_BASELINES[name].make(self, seed, folder, undo) for name in self.settings.names]
 
     def measure(self, row: Row, text: Callable[[], LanguageText], collectors: Sequence[Collector]) -> None:
-        """Add the text of a row to every collector; if the text cannot be used, record the row in `failed`."""
+        """Add the text that `text` returns for a row to every collector; if it fails, record the row as failed."""
         started = time.perf_counter()
         try:
             drawn_text = text()
@@ -179,12 +182,15 @@ class BaselineRun:
             self.notify(RowMeasured(row, len(drawn_text.sample), time.perf_counter() - started))
 
     def fail(self, row: Row, error: XsnsError) -> None:
-        """Record a row that cannot be measured."""
+        """Record the error of a row that cannot be measured, and send it as an event."""
         self.failed[row] = error
         self.notify(RowFailed(row, error))
 
     def joined(self, seeds: Sequence[Matrices]) -> dict[str, SimilarityMatrix]:
-        """Return {name: mean of a baseline's matrices over seeds}, without languages that failed with every seed."""
+        """Return {name: mean over seeds of the matrices of a baseline}, from one dictionary for each seed.
+
+        Languages that failed with every seed are left out.
+        """
         settings = self.settings
         lost = {code for code in settings.languages if all(Row(code, seed) in self.failed for seed in settings.seeds)}
         rows = [at for at, code in enumerate(settings.rows) if code not in lost]
@@ -241,12 +247,12 @@ class BaselineRun:
         return self.model_body.layer(layer if isinstance(layer, int) else None, self.model_body.layers)
 
     def gradients(self, seed: int, path: Path) -> GradientsCollector:
-        """Return the collector of grad-cosine."""
+        """Return an empty collector of grad-cosine, which writes mean gradients to the file `path`."""
         assert self.layout is not None
         return GradientsCollector(self.layout, path, self.together, lambda text: self._gradient(text, seed))
 
     def neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
-        """Return the collector of nn-rank; `undo` closes its file of token states."""
+        """Return an empty collector of nn-rank, which writes token states to the file `path`; `undo` closes it."""
         settings = self.settings
         collector = NeighboursCollector(
             self.model_body,
@@ -277,7 +283,7 @@ class BaselineRun:
         return LanguageText(row.language, sample, plain, scored)
 
     def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
-        """Add the text of a language, and the token states of each batch, to the collectors that use them."""
+        """Add the text of a row, and the token states of each batch of it, to the collectors that use them."""
         for note in text_notes(text, self.settings.examples):
             self.notify(Noted(note, row))
         for collector in collectors:
@@ -313,7 +319,9 @@ class BaselineRun:
             )
 
     def finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
-        """Return the matrices [S, T] of a seed; rows and columns of languages that failed are NaN.
+        """Return {name of a matrix: values [S, T]} of a seed, from collectors to which all languages were added.
+
+        The rows and columns of languages that failed are NaN.
 
         Raises:
             CorpusError: No source, no target, or fewer than two languages are left. The message contains the first

@@ -23,7 +23,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import Difference, PredictorRecord, differences
 
 if TYPE_CHECKING:
-    from xsns_stream.types import Reals
+    pass
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,10 @@ def baseline(
     requested = request_languages(languages, sources, targets, gold, path_of_store)
     if name in TEXT_BASELINES:
         if options.get("layer") == "all":
-            raise UsageError("baseline returns one matrix, but layer='all' gives several.", "give one layer.")
+            raise UsageError(
+                "baseline() returns one matrix, but layer='all' gives one for each layer.",
+                "give the index of one layer.",
+            )
         return _from_text(name, texts, requested, path_of_store, model, tokenizer, progress, on_event, options, cluster)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
@@ -251,8 +254,13 @@ def _script(
 def _without_table(requested: RequestedLanguages, values: str, table_options: Any) -> Sequence[str]:
     """Return the requested languages for a baseline whose table is optional and was not given.
 
+    Args:
+        requested: The requested languages.
+        values: What the table would contain, for the error message, such as `scripts`.
+        table_options: A value that is true if options of a table were given.
+
     Raises:
-        UsageError: Options of a table were given, or no language was.
+        UsageError: Options of a table were given, or no language was requested.
     """
     if table_options:
         raise UsageError("--column and --names need a table, which is missing.", "give the table.")
@@ -283,7 +291,7 @@ class TableBaseline:
     Attributes:
         compute: (path of the table, requested languages, options) → the baseline.
         files: File names of the tables that can be used, in order of preference; empty if no table is needed.
-        needs: Description of the table that is needed, for messages.
+        needs: Description of the table for messages, such as `families: languages.csv or fams.txt`.
     """
 
     compute: Callable[..., Baseline]
@@ -380,26 +388,13 @@ def file_baseline(
 
 
 def _restricted(matrix: SimilarityMatrix, requested: RequestedLanguages, file: str) -> SimilarityMatrix:
-    """Return the rows and columns of a matrix that belong to the requested languages."""
+    """Return the part of a matrix for the requested languages, labelled with the codes that were requested."""
     from xsns_stream.baselines.language_values import restrict
 
     rows = restrict(matrix.sources, requested.sources, f"'{file}'")
     columns = restrict(matrix.targets, requested.targets, f"'{file}'")
-    down = [matrix.sources.index(code) for code in rows.values()]
-    across = [matrix.targets.index(code) for code in columns.values()]
-
-    def part(values: Reals | None) -> Reals | None:
-        return None if values is None else values[..., down, :][..., across]
-
-    return replace(
-        matrix,
-        sources=tuple(rows),
-        targets=tuple(columns),
-        values=matrix.values[down][:, across],
-        chance=part(matrix.chance),
-        per_seed=part(matrix.per_seed),
-        standard_error=part(matrix.standard_error),
-    )
+    part = matrix.between(tuple(rows.values()), tuple(columns.values()))
+    return replace(part, sources=tuple(rows), targets=tuple(columns))
 
 
 def baselines_in_folders(
@@ -446,7 +441,10 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def _widest(name: str, paths: Sequence[Path], requested: RequestedLanguages) -> Baseline | str:
-    """Return the baseline with the largest matrix; if no table can be used, return the reason for the first table."""
+    """Return the baseline from the table that gives the largest matrix.
+
+    If none of the tables at `paths` can be used, return the reason why the first of them cannot.
+    """
     best: Baseline | None = None
     reasons = []
     for path in paths:

@@ -94,7 +94,7 @@ class BaselineJob(Job[Row, Outcome]):
 
 
 def _ignore(event: BaselineEvent) -> None:
-    """Ignore an event."""
+    """Ignore an event on a worker, because the client has already shown it."""
 
 
 class BaselineSession(Session[Row, Outcome]):
@@ -105,7 +105,7 @@ class BaselineSession(Session[Row, Outcome]):
         self._texts = TextsAhead(run.read)
 
     def prepare(self, item: Row) -> None:
-        """Read the text of the next language."""
+        """Read the text of a row before it is measured."""
         self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> Outcome:

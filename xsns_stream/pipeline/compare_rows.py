@@ -89,7 +89,10 @@ def compare_groups(
 
 
 def pool_of(rows: SubNetworkStore, selection: Selection, coefficient: str, on_event: OnReadEvent) -> Selection:
-    """Return the rows that must be counted for a selection: its own rows, or for a correction those of the pool."""
+    """Return the rows that must be counted to compare a selection by a coefficient.
+
+    They are the rows of the selection or, if the coefficient is a correction, the rows of its pool.
+    """
     from xsns_stream.similarity import CORRECTIONS
 
     if coefficient not in CORRECTIONS or selection.targets is None:
@@ -102,12 +105,12 @@ def pool_of(rows: SubNetworkStore, selection: Selection, coefficient: str, on_ev
 def _split_half_for(
     rows: SubNetworkStore, selection: Selection, pool: Selection, coefficient: str, on_event: OnReadEvent
 ) -> Reals | None:
-    """Return the split-half similarities that a correction needs; None if it needs none.
+    """Return the split-half similarities of the pool, float64 [R, L]; None if the coefficient does not need them.
 
     A note names the selected languages that have no split-half similarity.
 
     Raises:
-        UsageError: No selected language has one.
+        UsageError: No selected language has a split-half similarity.
     """
     from xsns_stream.similarity import CORRECTIONS
 
@@ -132,7 +135,7 @@ def _split_half_for(
 
 
 def split_half_of(rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float) -> Reals:
-    """Return the split-half similarities of languages, float64 [R, L] for R seeds; NaN if one was not measured."""
+    """Return the split-half similarities of languages, float64 [R, L] for R seeds; NaN where it was not measured."""
 
     def half(language: str, seed: int) -> float:
         measured = rows.reliability(rows.record(language, seed, density)).get("split_half")

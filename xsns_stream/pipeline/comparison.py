@@ -1,17 +1,16 @@
-"""Comparison of the rows of a store: overlap counts, similarity matrices, and shared parameters of languages.
+"""Similarity matrices of the languages of a store.
 
-:func:`similarity` and :func:`shared` are the public functions; the commands `matrix` and `shared` call them.
-
-The handler `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
-(:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result contains the same notes as `notes`.
+:func:`similarity` is the public function; the command `xsns-stream matrix` calls it. The handler `on_event` receives
+progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes (:class:`~xsns_stream.pipeline.events.Noted`) while
+the function runs. The attribute `notes` of the result contains the same notes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.arguments import real_number
@@ -27,25 +26,19 @@ from xsns_stream.pipeline.row_selection import (
     as_seeds,
     as_store,
     noting,
-    require_labels,
     select_languages,
     select_rows,
     with_record,
 )
-from xsns_stream.types.html_table import html_table, text_table
 
 if TYPE_CHECKING:
-    import pandas as pd
     from distributed import Client
 
     from xsns_stream.pipeline.cluster_clients import Workers
     from xsns_stream.pipeline.cluster_counts import CountedOnWorkers
     from xsns_stream.similarity import By, Progress, Selection
-    from xsns_stream.similarity.groups import Groups
     from xsns_stream.store import RowKey, SubNetworkStore
-    from xsns_stream.types import Counts, GroupedSimilarity, SimilarityMatrix
-
-# ------------------------------------------------------------------------------------------ similarity
+    from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 
 
 @overload
@@ -150,8 +143,8 @@ def similarity(
             and the memory allow. With `auto`, this process counts if workers would not save time, and a note says so.
             By default, this process counts with one thread for each core. A script that gives `workers` must call this
             function below `if __name__ == "__main__":`.
-        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers count. They open
-            the store themselves, so that it must be on a shared disk or in an object store.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers count. The store
+            must be on a shared disk or in an object store, because the workers open it themselves.
         client: A Dask client, whose workers count.
         retries: Number of times that a range is counted again after its worker died; 3 by default.
         worker_timeout: Seconds after which a worker that has not finished a range is restarted.
@@ -223,7 +216,7 @@ class _Comparison:
 def _compare(
     rows: SubNetworkStore, selection: Selection, asked: _Comparison, counter: CountedOnWorkers | None, log: NoteLog
 ) -> SimilarityMatrix | GroupedSimilarity:
-    """Count the rows of a selection, and return their similarity."""
+    """Count the overlaps of the rows of a selection, and return their similarities."""
     from xsns_stream.similarity import sample_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -273,7 +266,7 @@ def _check_modes(
     workers: Workers | None = None,
     support: bool = False,
 ) -> None:
-    """Raise an error if arguments were given that cannot be combined."""
+    """Raise an error if arguments of :func:`similarity` were given that cannot be combined."""
     if support and (by is not None or sample is not None):
         raise UsageError(
             "support cannot be computed for groups of parameters, or for estimates from a sample.",
@@ -291,12 +284,13 @@ def _check_modes(
     if sample is not None and workers is not None:
         raise UsageError(
             "--sample cannot be combined with --workers or --scheduler.",
-            "an estimate reads a small part of the rows, so that workers would not save time.",
+            "omit one of them: an estimate reads a small part of the rows, and workers would not save time.",
         )
     if (recount or not save_counts) and (by is not None or sample is not None):
         option, mode = "--recount" if recount else "--no-keep", "--by" if by is not None else "--sample"
         raise UsageError(
-            f"{option} cannot be combined with {mode}.", "counts of groups and estimates are never saved in the store."
+            f"{option} cannot be combined with {mode}.",
+            f"omit {option}: counts of groups and estimates are never saved in the store.",
         )
 
 
@@ -307,7 +301,12 @@ def _sides(
     targets: Codes | None,
     on_event: OnReadEvent,
 ) -> list[tuple[str, ...] | None]:
-    """Return the codes of `languages`, `sources` and `targets`, each None if the argument means all languages."""
+    """Return labels of the store for `languages`, `sources` and `targets`; None for an argument that means all.
+
+    Raises:
+        LanguageError: A language is not in the store.
+        UsageError: Both `languages` and one of the other arguments were given.
+    """
     sides = [select_languages(codes, rows, noting(on_event)) for codes in (languages, sources, targets)]
     if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
         raise UsageError(
@@ -324,7 +323,19 @@ def _check_languages(
     verify: bool,
     on_event: OnReadEvent,
 ) -> None:
-    """Check that at least two languages are selected; if `verify`, compare every compared row with its record."""
+    """Check that at least two languages are selected; if `verify` is True, also check the bits of their rows.
+
+    Args:
+        check_rows: Function that compares rows with their commit records.
+        selection: The selected rows.
+        compared: The languages of all rows that are read, which for a correction are those of its pool.
+        verify: Whether the rows of these languages are compared with their records.
+        on_event: Handler of progress.
+
+    Raises:
+        UsageError: Only one language is selected.
+        StoreError: A row differs from its record.
+    """
     if len(selection.languages) < 2:
         (only,) = selection.languages
         raise UsageError(
@@ -337,167 +348,3 @@ def _check_languages(
 
     keys = [RowKey.checked(language, seed, selection.density) for seed in selection.seeds for language in compared]
     check_rows(keys, progress_of("verifying", on_event))
-
-
-# ---------------------------------------------------------------------------------- shared parameters
-
-
-@dataclass(frozen=True)
-class SharedGroup:
-    """Sizes of the intersection and the union of several sub-networks, within one group of parameters.
-
-    Attributes:
-        name: Name of the group, for example `layer.3`.
-        parameters: Number of parameters in the group.
-        common: For each seed, the number of parameters of the group that are in all sub-networks.
-        united: For each seed, the number of parameters of the group that are in at least one sub-network.
-    """
-
-    name: str
-    parameters: int
-    common: tuple[int, ...]
-    united: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class SharedParameters:
-    """Sizes of the intersection and the union of the sub-networks of several languages, in total and for each group.
-
-    Attributes:
-        languages: Codes of the languages.
-        seeds: The seeds.
-        density: The density.
-        by: Kind of the groups: `layer`, `module` or `tensor`.
-        total: The sizes over all parameters; the name of this group is `all`.
-        groups: The sizes within each group.
-        notes: Notes on languages that were left out.
-    """
-
-    languages: tuple[str, ...]
-    seeds: tuple[int, ...]
-    density: float
-    by: str
-    total: SharedGroup
-    groups: tuple[SharedGroup, ...]
-    notes: tuple[str, ...] = field(default=())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object that `xsns-stream shared --json` prints."""
-        return {
-            "languages": list(self.languages),
-            "seeds": list(self.seeds),
-            "density": self.density,
-            "parameters": self.total.parameters,
-            "common": list(self.total.common),
-            "united": list(self.total.united),
-            "by": self.by,
-            "groups": [
-                {
-                    "name": group.name,
-                    "parameters": group.parameters,
-                    "common": list(group.common),
-                    "united": list(group.united),
-                }
-                for group in self.groups
-            ],
-        } | ({"notes": list(self.notes)} if self.notes else {})
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with one row for each group and a last row `all`; the sizes are means over seeds."""
-        import pandas as pd
-
-        rows = [
-            (
-                group.name,
-                group.parameters,
-                sum(group.common) / len(self.seeds),
-                sum(group.united) / len(self.seeds),
-            )
-            for group in (*self.groups, self.total)
-        ]
-        return pd.DataFrame(rows, columns=[self.by, "parameters", "common", "united"])
-
-    def _repr_html_(self) -> str:
-        return html_table(self.to_frame(), self._caption(), notes=self.notes, number="{:,.0f}")
-
-    def __repr__(self) -> str:
-        return text_table(self.to_frame(), self._caption())
-
-    def _caption(self) -> str:
-        return f"Parameters that {', '.join(self.languages)} have in common, by {self.by}"
-
-
-def shared(
-    store: StoreLike,
-    languages: Codes,
-    *,
-    seeds: Seeds | None = None,
-    density: float | None = None,
-    by: Literal["layer", "module", "tensor"] = "layer",
-    workers: int | Literal["auto"] | None = None,
-    scheduler: str | None = None,
-    client: Client | None = None,
-    retries: int | None = None,
-    worker_timeout: float | None = None,
-    on_event: OnReadEvent | None = None,
-) -> SharedParameters:
-    """Count the parameters that the sub-networks of several languages share, like the command `xsns-stream shared`.
-
-    :func:`xsns_stream.common` and :func:`xsns_stream.united` return the parameters instead of their number.
-
-    Args:
-        store: A store, or its folder or URL.
-        languages: The languages; `all` means all languages that have every seed.
-        seeds: Seeds; by default all seeds of the store.
-        density: Density; required if the store has several densities.
-        by: `layer`, `module` or `tensor`, to count each layer, kind of module or tensor separately.
-        workers: Number of processes on this machine that count, or `auto`; see :func:`similarity`.
-        scheduler: Address of a running Dask scheduler, or the path of its scheduler file.
-        client: A Dask client.
-        retries: Number of times that a range is counted again after its worker died; 3 by default.
-        worker_timeout: Seconds after which a worker that has not finished a range is restarted.
-        on_event: Handler of progress and notes.
-
-    Raises:
-        UsageError: The store does not have the seed or the density.
-        LanguageError: A language is not in the store, or lacks a seed.
-        StoreError: The store cannot be read, or a row has changed.
-        IncompatibleError: A worker has other versions of libraries.
-
-    >>> import xsns_stream as xs
-    >>> parameters = xs.shared("xsns.zarr", "sw,zu")
-    >>> parameters.total.common, parameters.total.united
-    ((191, 197), (239, 300))
-    """
-    from xsns_stream.pipeline.cluster_counts import counted_on_workers
-    from xsns_stream.similarity import count_common, select
-    from xsns_stream.similarity.groups import groups_of
-
-    cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
-    log = NoteLog(on_event)
-    rows = as_store(store)
-    density = as_density(density)
-    require_labels(rows, as_seeds(seeds), density)
-    selected = select_languages(languages, rows, noting(log))
-    # `all` means all languages that have every seed.
-    selection = select(rows, languages=selected, seeds=as_seeds(seeds) or None, density=density)
-    groups = groups_of(rows.layout, by)
-    with counted_on_workers(cluster, "cpu", log) as counter:
-        counts = [
-            count_common(rows, selection, seed, groups, progress_of(f"comparing, seed {seed}", log), counter)
-            for seed in selection.seeds
-        ]
-    total, each = _shared_groups(counts, groups)
-    return SharedParameters(selection.sources, selection.seeds, selection.density, by, total, each, tuple(log.notes))
-
-
-def _shared_groups(
-    counts: Sequence[tuple[Counts, Counts]], groups: Groups
-) -> tuple[SharedGroup, tuple[SharedGroup, ...]]:
-    """Return the sizes over all parameters, and the sizes within each group, from the counts of each seed."""
-    common, united = ([seed[part].tolist() for seed in counts] for part in (0, 1))
-    total = SharedGroup("all", sum(groups.sizes), tuple(map(sum, common)), tuple(map(sum, united)))
-    return total, tuple(
-        SharedGroup(name, size, tuple(seed[at] for seed in common), tuple(seed[at] for seed in united))
-        for at, (name, size) in enumerate(zip(groups.names, groups.sizes, strict=True))
-    )

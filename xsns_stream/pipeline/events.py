@@ -31,7 +31,7 @@ class RowStarted:
 
 @dataclass(frozen=True, slots=True)
 class TextRead:
-    """Event: the text of the current row is still being read.
+    """Event: the text of a row is still being read.
 
     Attributes:
         row: The row.
@@ -44,7 +44,10 @@ class TextRead:
 
 @dataclass(frozen=True, slots=True)
 class ExamplesDone:
-    """Event: `count` of `total` examples of the current row were measured. Each pass counts from 0."""
+    """Event: `count` of `total` examples of a row were measured.
+
+    If a row is measured in several passes over its text, each pass counts from 0.
+    """
 
     row: Row
     count: int
@@ -85,7 +88,7 @@ class RowMeasured:
 
 @dataclass(frozen=True, slots=True)
 class RowByOther:
-    """Event: since this run began, another process has committed one of its rows."""
+    """Event: another process has committed a row of this run since the run began."""
 
     row: Row
 
@@ -161,7 +164,7 @@ class NeighboursFound:
 class NoteLog:
     """Event handler that collects the texts of notes, and calls another handler with each event except repeated notes.
 
-    Every comparison of rows sends the notes on the store again, so that duplicates must be removed.
+    Duplicates occur because every comparison of rows sends the notes on the store again.
 
     Attributes:
         notes: Texts of the notes so far, without duplicates.

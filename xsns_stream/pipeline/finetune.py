@@ -87,7 +87,7 @@ def transfer(
         The scores of all units in the folder.
 
     Raises:
-        PartialError: Some languages or units failed; the others are in the file.
+        PartialError: Some languages or units failed; the file contains the scores of the other units.
         IncompatibleError: The folder contains units with other settings.
         CorpusError, LanguageError: The data cannot be read, or do not contain a requested language.
         UsageError: An option is not valid.
@@ -143,8 +143,8 @@ def refuse_failures(result: TransferResult, data: TransferData) -> None:
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
         raise PartialError(
-            f"{len(problems)} failed: {', '.join(problems)}.",
-            f"the others are in the file. {reasons_of(problems)}",
+            f"{len(problems)} of the languages and units failed: {', '.join(problems)}.",
+            f"the file contains the scores of the other units. {reasons_of(problems)}",
         )
 
 

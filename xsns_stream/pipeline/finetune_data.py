@@ -9,6 +9,7 @@ from typing import Any, Final
 from xsns_stream.corpora import TaskCorpus, reading_notes
 from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import constituents
 from xsns_stream.pipeline.finetune_settings import TransferSettings
 from xsns_stream.tasks import Task
@@ -149,7 +150,7 @@ def _dev_limit(settings: TransferSettings) -> int:
 
 
 def _tested(settings: TransferSettings, split: LabelledSplit) -> LabelledSplit:
-    """Return the part of a test split that `test_limit` allows."""
+    """Return a subsample of `test_limit` examples of a test split; the whole split if it is not larger."""
     return subsample(split, settings.test_limit or len(split))
 
 
@@ -173,7 +174,7 @@ def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]
 
 
 def _same_data(data: TransferData) -> list[str]:
-    """Return a sentence for each group of sources whose training data are identical."""
+    """Return one sentence for each group of sources that have the same training data."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for source, splits in data.train.items():
         groups.setdefault(tuple(split.digest for split in splits), []).append(source)
@@ -193,7 +194,10 @@ def _check_renamed(corpus: TaskCorpus) -> None:
 def _mixed(
     codes: Sequence[str], splits: Mapping[str, LabelledSplit | None], limit: int | None
 ) -> tuple[LabelledSplit, ...]:
-    """Return one split for each language of a source, all of the same size; nothing if a split is missing."""
+    """Return one training split for each of the languages `codes` of a source, all of the same size.
+
+    The result is empty if a split is missing. If `limit` is not None, all splits together have about `limit` examples.
+    """
     available = [split for code in codes if (split := splits[code]) is not None]
     if len(available) < len(codes):
         return ()
@@ -202,10 +206,10 @@ def _mixed(
 
 
 def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[str]:
-    """Return notes on sources whose training data lack a class.
+    """Return one note for each source whose training data lack a class that other sources have.
 
     Raises:
-        CorpusError: A target has a class that no source has, so that no model can predict it.
+        CorpusError: A target has a class that no source has, and that no model can therefore predict.
     """
     if not data.labels:
         return []
@@ -274,11 +278,10 @@ def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tup
         return ()
     pairs = [
         f"{source if source == target else f'{source} → {target}'} {shared} of {of} ({100 * shared / of:.0f} %)"
-        for source, target, shared, of in ordered[:_NAMED]
+        for source, target, shared, of in ordered
     ]
-    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
     effect = "these scores are too high" if split == "test" else "training may stop too late"
-    return (f"{split} examples that are also training examples: {', '.join(pairs)}{more}; {effect}.",)
+    return (f"{split} examples that are also training examples: {listed(pairs, _NAMED)}; {effect}.",)
 
 
 def data_notes(

@@ -94,7 +94,8 @@ class TransferSettings:
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
                 raise UsageError(
-                    f"{name} must be given, and each only once; got {', '.join(map(str, values)) or 'none'}."
+                    f"{name} must be at least one value, and each value only once, not "
+                    f"{', '.join(map(str, values)) or 'none'}."
                 )
         if wrong := next((seed for seed in self.seeds if not 0 <= seed < _SEEDS), None):
             raise UsageError(f"a seed must be between 0 and {_SEEDS - 1}, not {wrong}.", "give a seed such as 42.")
@@ -227,7 +228,15 @@ def _languages(
     pairs: str | Iterable[tuple[str, str]] | None,
     note: Callable[[str], None],
 ) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]] | None]:
-    """Look up the requested languages in the data; return sources, targets and pairs (None for all pairs)."""
+    """Look up the requested languages in the data; return (sources, targets, pairs), where pairs is None for all pairs.
+
+    The arguments are those of :func:`transfer_settings`; `note` is called with a sentence for each language whose label
+    in the data is not the requested code.
+
+    Raises:
+        LanguageError: A language is not in the data, or no language has data.
+        UsageError: No source was given, or arguments cannot be combined.
+    """
     with_training, with_tests = corpus.languages("train"), corpus.languages("test")
     for split, languages, use in (("train", with_training, "training"), ("test", with_tests, "test")):
         if not languages:
@@ -254,14 +263,24 @@ def _languages(
         sides = [tuple(dict.fromkeys(side)) for side in zip(*chosen, strict=True)]
         return sides[0], sides[1], frozenset(chosen)
     if not named and not mixed:
-        raise UsageError("no source was given.", "--sources en,de fine-tunes on each, --mix en,de on both together.")
+        raise UsageError(
+            "no source was given.",
+            "give --sources en,de to fine-tune on each language, or --mix en,de to fine-tune on both together.",
+        )
     single = select(named, with_training, trained, note) if named else ()
     mixtures = [_mixture([codes], with_training, trained, f"--mix '{codes}'", note) for codes in mixed]
     return tuple(dict.fromkeys((*single, *mixtures))), select(tests, with_tests, tested, note), None
 
 
 def _sources(written: str, known: Sequence[str], where: str, note: Callable[[str], None]) -> tuple[str, ...]:
-    """Return the sources that a code, `all`, or a mixture such as `es+it` means."""
+    """Return the sources that `written` means: a code, `all`, or a mixture such as `es+it`.
+
+    Args:
+        written: The text that the user gave.
+        known: Labels of the languages that have training data.
+        where: Name of the data, for messages.
+        note: Called with a sentence for each language whose label is not the given code.
+    """
     parts = constituents(written)
     if len(parts) == 1:
         return select(parts, known, where, note)
@@ -279,7 +298,7 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
 
 
 def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return (source, target) pairs, not normalised, from tuples, from text, or from the file that the text names."""
+    """Return (source, target) pairs as they were given: in tuples, in a text, or in the file that the text names."""
     if not isinstance(pairs, str):
         return [(source, target) for source, target in pairs]
     if _ARROW not in pairs and Path(pairs).is_file():

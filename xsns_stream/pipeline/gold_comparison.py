@@ -340,7 +340,16 @@ def _normalised(codes: Codes | None) -> tuple[str, ...]:
 
 
 def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: Sequence[str]) -> list[Feature]:
-    """Parse the features, and check that the names of features and predictors are distinct."""
+    """Return the features that texts such as `same:family` describe, after checking their names.
+
+    Args:
+        tables: The tables of the features.
+        features: The texts.
+        predictors: Names of the other predictors.
+
+    Raises:
+        UsageError: Two predictors have the same name, tables or features are missing, or there is no predictor.
+    """
     from xsns_stream.regression import parse_feature
 
     parsed = [parse_feature(text) for text in features]

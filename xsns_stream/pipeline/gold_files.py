@@ -120,7 +120,7 @@ def _mended(remedy: Remedy, files: Sequence[str], given: Mapping[str, Any], outp
     """Return a sentence with a command line that imports the files despite their problems; empty if there is none.
 
     Args:
-        remedy: The options to add and to omit.
+        remedy: The options with which the files can be imported, and the options that must be omitted.
         files: The files.
         given: {option: its value}, as the import was called.
         output: File to write.

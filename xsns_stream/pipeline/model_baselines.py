@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def kind_of(name: str) -> str:
-    """Return the name of the baseline of a matrix: `emb` for `emb-N`, otherwise the name of the matrix."""
+    """Return the name of the baseline to which a matrix with this name belongs: `emb` for `emb-N`, otherwise `name`."""
     return "emb" if name.startswith("emb-") else name
 
 
@@ -189,7 +189,10 @@ class BaselineSettings:
                 f"token states cannot be stored as '{self.states}'.", f"choose one of {', '.join(STATE_TYPES)}."
             )
         if self.centre and "emb" in self.names and len(self.languages) < 3:
-            raise UsageError("fewer than three language vectors cannot be centred.", "name at least three languages.")
+            raise UsageError(
+                "--centre needs at least three languages, because it subtracts their mean vector.",
+                "name more languages, or omit --centre.",
+            )
         for code in (*self.rows, *self.columns):
             if code not in self.languages:
                 raise LanguageError(

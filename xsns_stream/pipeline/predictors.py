@@ -61,7 +61,7 @@ def load_gold(gold: Gold, regime: str | None, on_event: OnReadEvent) -> Transfer
 
 
 def _scores(gold: Gold, on_event: OnReadEvent) -> TransferScores:
-    """Return gold scores, including all their regimes, as transfer scores."""
+    """Return gold scores, which may be an object, a file or a pandas frame, as transfer scores with all regimes."""
     from xsns_stream.types.transfer_scores import TransferScores
 
     if isinstance(gold, TransferScores):
@@ -96,7 +96,7 @@ def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: O
     """Return the gold scores of another regime, which serve as a predictor of the evaluated regime.
 
     Args:
-        gold: Gold scores that have both regimes.
+        gold: Gold scores that have the evaluated regime and the other regime.
         regime: Name of the other regime.
         predicted: The scores of the evaluated regime.
         on_event: Handler of the notes that reading a frame gives.
@@ -226,9 +226,11 @@ def matrix_of_predictor(predictor: Predictor, name: str, as_given: bool = False)
 
 
 def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
-    """Return notes on unusual labels of a matrix.
+    """Return notes on labels of a matrix that were left out, that are names of languages, or that mean one language.
 
-    These labels were left out, or were recognised as names of languages, or share one language.
+    Args:
+        known: The labels, as they were recognised.
+        name: Name of the matrix, with which the notes begin; empty for no name.
     """
     from xsns_stream.io.tables import all_listed
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import IncompatibleError, UsageError
 from xsns_stream.models.auto_classes import TASKS
@@ -88,7 +88,7 @@ def prepare_build(
         on_event(Noted(note))
     relabelled = settings.relabelled_rows((row for row in settings.rows() if settings.is_missing(row, store)), store)
     if relabelled:
-        names = dict.fromkeys(f"{row.language} is {label}" for row, label in relabelled.items())
+        names = dict.fromkeys(f"{row.language} (now {label})" for row, label in relabelled.items())
         on_event(Noted(f"rows that were relabelled are in the store already: {', '.join(names)}."))
     not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher and row not in relabelled]
     if note := note_on_finished_rows(settings, store, not_measured):
@@ -101,6 +101,44 @@ def prepare_build(
             )
         )
     return PreparedBuild(settings, layout, objective, provenance, missing, from_fisher)
+
+
+def refuse_other_settings(settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore) -> None:
+    """Check the settings that do not depend on the model against the record of a store, before the model is loaded.
+
+    Args:
+        settings: The settings of the build, without the objective.
+        model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
+        store: The store, which may not exist yet.
+
+    Raises:
+        IncompatibleError: The store contains another experiment; the message names each field that differs.
+    """
+    if not store.exists:
+        return
+    known = _shared_settings(settings) | {"corpus": recorded_corpus(_printable(settings.corpus.name), store)}
+    name = model_options.get("objective", "auto")
+    if name not in ("auto", *TASKS):
+        objective = make_objective(
+            name,
+            rate=model_options.get("mask_rate"),
+            mean_span=model_options.get("mean_span"),
+            max_length=model_options.get("max_length", 128),
+            scored_share=model_options.get("scored_share"),
+        )
+        known["objective"] = str(objective)
+    header = store.load()
+    header.require(replace(header, experiment={**header.experiment, **known}), store.storage)
+
+
+def _shared_settings(settings: BuildSettings) -> dict[str, Any]:
+    """Return the fields of provenance that all rows share and that depend on the settings alone."""
+    return {
+        "estimator": settings.fisher.describe(settings.batch),
+        "examples_asked": settings.examples,
+        "stopping": str(settings.stopping or ""),
+        "quantile": "" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
+    }
 
 
 def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
@@ -125,16 +163,13 @@ def _provenance(
         tokenizer_digest=loaded.tokenizer_digest,
         layout_digest=layout.digest,
         objective=str(objective),
-        estimator=settings.fisher.describe(settings.batch),
         corpus=_printable(settings.corpus.name),
-        examples_asked=settings.examples,
-        stopping=str(settings.stopping or ""),
         head=f"seed={settings.head_seed}" if objective.name in TASKS else "",
-        quantile="" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
         dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
         device=str(weight.device.type),
         versions=library_versions(),
         checkpoint=loaded.origin,
+        **_shared_settings(settings),
     )
 
 
@@ -153,7 +188,7 @@ def note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_m
     parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(phrases)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        f"To add this, remove these rows with prune, and build again.{parts}"
+        f"To add what is missing, remove these rows with prune, and build again.{parts}"
     )
 
 
@@ -234,10 +269,12 @@ def prepare_run(
 
 
 def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[Event], None]) -> int:
-    """Return the number of passes over the text that the limit on memory requires.
+    """Return how often the text of each row must be read so that the Fisher values fit into the limit on memory.
+
+    A note says so if the text must be read more than once.
 
     Raises:
-        UsageError: More than one pass is needed, but the settings need all values in memory.
+        UsageError: The text must be read more than once, but the settings need all Fisher values in memory.
     """
     from xsns_stream.fisher import groups_of_layers
 
@@ -253,12 +290,14 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
     for name, requested in need_all_values.items():
         if requested:
             raise UsageError(
-                f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
-                "give more --memory, or omit one of the two options.",
+                f"{name} needs all Fisher values at once: {needed:,} bytes, more than --memory allows.",
+                f"give more --memory, or build without {name}.",
             )
     passes = len(groups_of_layers(layout, settings.memory))
     notify(
-        Noted(f"the Fisher values need {needed:,} bytes: {passes} passes over each text, one for each group of layers.")
+        Noted(
+            f"the Fisher values need {needed:,} bytes: each text is read {passes} times, once for each group of layers."
+        )
     )
     return passes
 
@@ -266,7 +305,10 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
 def _fallback(
     settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
 ) -> tuple[str, ...]:
-    """Return the names of the parameters that are measured one example at a time; send a note if there are any."""
+    """Return the names of the parameters that have no fast rule, and are thus measured one example at a time.
+
+    A note is sent if there are such parameters.
+    """
     from xsns_stream.fisher import without_rules
 
     if settings.fisher.batch_wise:
@@ -291,5 +333,5 @@ def _budget(
     available = free_memory(loaded.model) - min(values, settings.memory or values)
     longest = _objective(settings, loaded).max_length
     budget = token_budget(loaded.model, layout, settings.fisher, longest, max(0, available))
-    notify(Noted(f"batches of at most {budget:,} tokens."))
+    notify(Noted(f"examples are measured in batches of at most {budget:,} tokens."))
     return budget

@@ -249,7 +249,7 @@ class RankingReports:
 def _verdicts(report: RankingReport) -> Iterator[str]:
     ranking = report.ranking
     if ranking.reliability is not None:
-        yield f"Two halves of the target's own examples: Jaccard {ranking.reliability:.3f}."
+        yield f"Two halves of the target's own examples have a Jaccard coefficient of {ranking.reliability:.3f}."
     if ranking.basis:
         yield compared_with_first(report.candidates)
     if (facts := report.calibration) is not None:
@@ -261,7 +261,10 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
 
 
 def _highest_expected(ranking: SourceRanking, what: str) -> Iterator[str]:
-    """Yield a sentence if the source with the highest expected score is not the most similar source."""
+    """Yield a sentence if the source with the highest expected score is not the most similar source.
+
+    `what` is the name of the score, such as `accuracy (pos)`.
+    """
     from xsns_stream.report import shown_name
 
     # A source with an undefined similarity has an undefined expected score; such sources come last.
@@ -288,7 +291,7 @@ def compared_with_first(ranking: SourceRanking) -> str:
     among = "" if len(known) == len(ranking) else f" of the {len(known)} sources that have an interval"
     level, basis = ranking.level, f"(95 %, {ranking.basis})"
     if len(known) == 1:
-        return "No other candidate has an interval, so that the first source cannot be compared."
+        return "The first source cannot be compared with others, because no other candidate has an interval."
     if level == 1:
         return f"The first{among} is reliably closer than all other {'sources' if among else 'candidates'} {basis}."
     if all(source.level_with_first for source in known[:level]):
@@ -329,7 +332,7 @@ def _cover_dict(cover: SourceCover) -> dict[str, Any]:
 
 
 def _explanation_dict(explanation: Explanation) -> list[dict[str, Any]]:
-    """Return one entry for each group of parameters, which has the values of each source."""
+    """Return one JSON object for each group of parameters: its name, and its share of the similarity to each source."""
     return [
         {
             "group": name,

@@ -16,8 +16,8 @@ from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent
 from xsns_stream.pipeline.row_selection import Codes, Seeds, StoreLike, as_density, as_seeds, as_store
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.expected_scores import CalibratedScores
     from xsns_stream.pipeline.predictors import Gold, Predictor
-    from xsns_stream.pipeline.source_ranking import CalibratedScores
     from xsns_stream.report.page import PageMatrix, ReportPage
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
@@ -210,7 +210,7 @@ def _compare_store(
 
 
 def _without_halves() -> list[str]:
-    """Return the corrections that are computed from overlap counts alone."""
+    """Return the names of the corrections that need no split-half similarities, but only overlap counts."""
     from xsns_stream.similarity import CORRECTIONS
 
     return [name for name, correction in CORRECTIONS.items() if not correction.needs_split_half]
@@ -231,7 +231,7 @@ def _read_matrix(
     rows = _chosen(found.sources, sources or languages)
     columns = _chosen(found.targets, targets or languages)
     if len({*(found.sources[i] for i in rows), *(found.targets[i] for i in columns)}) < 2:
-        raise UsageError("a report needs at least two languages.", "give a matrix of more languages.")
+        raise UsageError("a report needs at least two languages.", "choose more languages of the matrix.")
     origin = os.fspath(matrix) if isinstance(matrix, str | os.PathLike) else "a matrix in memory"
     return Compared(_part(found, rows, columns), {}, None, None, origin)
 
@@ -352,9 +352,9 @@ def _coefficient_matrix(matrix: SimilarityMatrix, *, exact: bool = False) -> Pag
 
 def _calibrated(matrix: SimilarityMatrix, gold: Gold, regime: str | None, log: NoteLog) -> CalibratedScores | None:
     """Return the regression of gold scores on the similarities; None, with a note, if there are too few scores."""
+    from xsns_stream.pipeline.expected_scores import CalibratedScores
     from xsns_stream.pipeline.predictors import load_gold
     from xsns_stream.pipeline.ranking_worth import check_with_gold
-    from xsns_stream.pipeline.source_ranking import CalibratedScores
     from xsns_stream.regression import calibrate
 
     scores = load_gold(gold, regime, log)

@@ -11,9 +11,10 @@ import numpy as np
 
 from xsns_kernels.cores import available_cores
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
+from xsns_stream.pipeline.expected_scores import CalibratedScores
 from xsns_stream.pipeline.ranking_report import RankingReport
 from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, nearest_jaccard, statements
-from xsns_stream.pipeline.source_ranking import CalibratedScores, with_reliability
+from xsns_stream.pipeline.source_ranking import with_reliability
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.resampling import Resampling
@@ -109,7 +110,16 @@ def _report(
     calibrated: CalibratedScores | None,
     nearest: float | None,
 ) -> RankingReport:
-    """Return the report on one target; `nearest` is the largest Jaccard coefficient of a correction's target."""
+    """Return the report on the target of one ranking.
+
+    Args:
+        ranking: The ranking.
+        rows: The store; None for a matrix without a store.
+        density: Density of the rows of the store.
+        calibrated: Gold scores, and their regression on the similarities; None without gold scores.
+        nearest: Largest Jaccard coefficient of the target and a source, if the similarities are a correction;
+            otherwise None.
+    """
     if rows is not None and density is not None:
         # The page shows the reliability of targets only. To show that of sources, every record would be read again for
         # every target.
@@ -123,7 +133,11 @@ def _report(
 
 
 def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SimilarityDraws | None:
-    """Return draws of the similarities; they are based on the parts, or without parts on at least three seeds."""
+    """Return simulated similarities of one target, as other samples of examples might give them.
+
+    They are drawn from the parts or, without parts, from the seeds. The result is None if there are neither parts nor
+    at least three seeds.
+    """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_of_target, rank_sources
 
     # The sources are in the order of the ranking, as in `rank`, so that both draw the same numbers.
@@ -158,7 +172,14 @@ def _worth(rows: SubNetworkStore | None, calibrated: CalibratedScores | None) ->
 
 
 def _fill(matrix: SimilarityMatrix, ranking: SourceRanking, ends: Sequence[Reals], expected: Sequence[Reals]) -> None:
-    """Write the intervals and the expected scores of one target into the columns of the arrays."""
+    """Write the values of one ranking into the columns of its target, in arrays [S, T] like the matrix.
+
+    Args:
+        matrix: The similarities, whose sources and targets label the rows and the columns of the arrays.
+        ranking: The ranking of the sources of one target.
+        ends: Two arrays, for the lower and the upper ends of the intervals.
+        expected: Four arrays, for expected scores, the ends of their intervals, and measured scores.
+    """
     column = matrix.targets.index(ranking.target)
     row_of = {code: i for i, code in enumerate(matrix.sources)}
     for source in ranking:

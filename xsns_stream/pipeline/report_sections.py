@@ -180,7 +180,7 @@ def _section_of(result: EvaluationReport) -> EvaluationSection:
 
 
 def _mean(cells: Reals) -> Reals:
-    """Return the mean over all axes except the last two; values that are not finite are ignored."""
+    """Return the mean of the finite values in `cells` over all axes except the last two."""
     flat = cells.reshape(-1, *cells.shape[-2:])
     known = np.isfinite(flat)
     with np.errstate(invalid="ignore"):
@@ -189,7 +189,15 @@ def _mean(cells: Reals) -> Reals:
 
 
 def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows: Any, columns: Any) -> PredictorPairs:
-    """Return the values, the regret and the calibrated scores of the predictor with the index `index`."""
+    """Return the data of one predictor for the evaluation section: values, regret, and calibrated scores.
+
+    Args:
+        result: The evaluation.
+        joined: Gold scores and predictions, joined by language.
+        index: Index of the predictor in the evaluation.
+        rows: Index of the source of each candidate pair, int64 [pairs].
+        columns: Index of the target of each candidate pair, int64 [pairs].
+    """
     from xsns_stream.report.page import PredictorPairs
 
     name = result.predictors[index]
@@ -202,9 +210,11 @@ def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows:
 
 
 def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tuple[Reals | None, float]:
-    """Return the score of each pair, predicted by a regression on the other targets, and the RMSE of the predictions.
+    """Return (scores, RMSE): the scores of all pairs that a regression on the predictor `name` predicts.
 
-    The scores are None, and the RMSE is NaN, if there are too few pairs for a regression.
+    The score of a pair is predicted by a regression on the pairs of the other targets. The scores are None, and the
+    RMSE is NaN, if there are too few pairs for a regression. `rows` and `columns` are the indices of the source and the
+    target of each pair.
     """
     from xsns_stream.regression import fit
     from xsns_stream.types.regressions import LEFT_OUT_TARGET
@@ -232,7 +242,6 @@ def note_on_labels(matrix: SimilarityMatrix, on_event: OnReadEvent) -> None:
     if unknown := [label for label in labels if code_or_none(label) is None]:
         on_event(
             Noted(
-                "these labels are not languages, so that they have no family and no place on the map: "
-                f"{listed(unknown)}."
+                f"these labels are not languages, and have neither a family nor a place on the map: {listed(unknown)}."
             )
         )

@@ -25,7 +25,9 @@ class Resampling:
 
     Attributes:
         languages: Labels of the L languages.
-        similarities: Two arrays [R, K, L, L], from :func:`xsns_stream.ranking.all_fold_similarities`.
+        similarities: Two arrays [R, K, L, L] for R seeds: similarities if the part is left out of the language of the
+            row, and if it is left out of the language of the column; see
+            :func:`xsns_stream.ranking.all_fold_similarities`.
         count: Number K of parts.
         coefficient: Name of the coefficient. If it is a correction, `similarities` are Jaccard coefficients.
         pool: The languages of a correction, which are `languages`, and their similarities; None for other coefficients.
@@ -43,7 +45,7 @@ class Resampling:
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
-        """Return resampled similarity matrices; None if a language of `matrix` has no parts."""
+        """Return resampled matrices [L, L] of the languages of `matrix`; None if one of the languages has no parts."""
         from xsns_stream.ranking import resampled_corrections, resampled_matrices
 
         if not set(matrix.sources) <= set(self.languages) or (
@@ -58,7 +60,7 @@ class Resampling:
         return resampled_matrices((own, other), matrix.values, TREES)
 
     def draws(self, targets: Sequence[str]) -> Iterator[SimilarityDraws]:
-        """Return draws of the similarities of the whole pool to each target, in their order, for a correction.
+        """Return, for each target, simulated similarities of all languages of the pool to it, by the correction.
 
         Raises:
             ValueError: The coefficient is not a correction.

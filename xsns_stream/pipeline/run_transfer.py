@@ -238,7 +238,7 @@ class UnitsDone:
 
 
 def make_unit(unit: Unit, run: UnitsRun, done: UnitsDone, on_event: Callable[[TransferEvent], None]) -> None:
-    """Compute a unit that this process has claimed, and commit it."""
+    """Fine-tune and test a unit that this process has claimed, and commit it; record an error of the unit in `done`."""
     on_event(UnitStarted(unit))
     started = time.perf_counter()
     try:
@@ -310,7 +310,7 @@ class UnitsRun:
 
         Args:
             unit: A unit that is not finished.
-            tested_only: Whether the model of the unit was saved, so that it is only tested on the missing targets.
+            tested_only: Whether the unit is only tested on the missing targets, because its model was saved.
         """
         if tested_only:
             return 0, sum(len(self.data.test[target]) for target in self.missing(unit))
@@ -367,7 +367,7 @@ class UnitsRun:
                 check_beside(finished, self.record(units[0]), self.folder.folder)
 
     def test_digests(self) -> dict[str, str]:
-        """Return {target: digest of its test data}."""
+        """Return {target: digest of its test data}, without targets that have no test data."""
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:

@@ -14,8 +14,9 @@ from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.arguments import whole_number
 from xsns_stream.pipeline.compare_rows import compare_rows
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
+from xsns_stream.pipeline.expected_scores import calibrate_store
 from xsns_stream.pipeline.ranking_report import RankingReport, RankingReports
-from xsns_stream.pipeline.ranking_worth import GoldCheck, check_with_gold, nearest_jaccard, statements
+from xsns_stream.pipeline.ranking_worth import nearest_jaccard, statements
 from xsns_stream.pipeline.resampling import Resampling, folds_of, resample
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -32,12 +33,11 @@ from xsns_stream.pipeline.row_selection import (
 )
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.expected_scores import CalibratedScores
     from xsns_stream.pipeline.predictors import Gold
-    from xsns_stream.regression import Calibration
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import Explanation, SimilarityDraws, SourceCover
-    from xsns_stream.types.transfer_scores import TransferScores
 
 
 @overload
@@ -155,7 +155,17 @@ def rank(
     named: dict[str, str] = {}
     targets = _targets(target, rows, options, named)
     events = _once(on_event)
-    calibrated = None if gold is None else _calibrate(rows, gold, regime, options, NoteLog(events))
+    calibrated = None
+    if gold is not None:
+        calibrated = calibrate_store(
+            rows,
+            gold,
+            regime,
+            coefficient=options.coefficient,
+            seeds=options.seeds,
+            density=options.density,
+            on_event=events,
+        )
     corrected = _correct(rows, targets, options, events)
     draws = repeat(None) if corrected is None else corrected.draws(targets)
     reports = tuple(
@@ -182,9 +192,10 @@ class _Options:
 def _targets(
     target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options, named: dict[str, str]
 ) -> tuple[str, ...]:
-    """Return the targets as labels of the store, without duplicates.
+    """Return the labels of the targets in the store, without duplicates.
 
-    For each target whose label in the store is not the given name, a note is added to `named`, {label: note}.
+    `target` may be a code, a list of codes, or `["all"]`. For each target whose label in the store is not the given
+    name, {label: note} is added to `named`.
 
     Raises:
         LanguageError: A target is not in the store.
@@ -209,7 +220,7 @@ def _targets(
         labels = [(seed, density) for seed in options.seeds or rows.seeds for density in densities]
         return tuple(code for code in rows.languages if all(code in rows.languages_at(*label) for label in labels))
     if not names:
-        raise UsageError("no target was given.", "give a language, or several.")
+        raise UsageError("no target was given.", "give at least one language.")
     return tuple(dict.fromkeys(map(find, names)))
 
 
@@ -310,13 +321,16 @@ class _Corrected:
     notes: tuple[str, ...]
 
     def of(self, target: str, sources: Sequence[str], on_event: OnReadEvent) -> SimilarityMatrix:
-        """Return the similarities of the sources to one target; the handler receives the notes on the pool."""
+        """Return the similarities of the sources to one target, and send the notes on the pool to `on_event`."""
         for note in self.notes:
             on_event(Noted(note))
         return self.matrix.between(sources, [target])
 
     def draws(self, targets: Sequence[str]) -> Iterator[SimilarityDraws | None]:
-        """Return draws for each target, from the parts, or without parts from at least three seeds."""
+        """Return simulated similarities for each target, drawn from the parts, or without parts from the seeds.
+
+        An entry is None if there are neither parts nor at least three seeds.
+        """
         from xsns_stream.ranking import draws_of_seeds
 
         if self.resampling is not None:
@@ -327,7 +341,7 @@ class _Corrected:
 def _correct(
     rows: SubNetworkStore, targets: Sequence[str], options: _Options, on_event: OnReadEvent
 ) -> _Corrected | None:
-    """Return the similarities of all targets by a correction; None if the coefficient is none."""
+    """Return the similarities of all targets by a correction; None if the coefficient is not a correction."""
     from xsns_stream.similarity import CORRECTIONS
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -349,7 +363,10 @@ def _correct(
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
-    """Return a number of sources as an integer, after a check that it is at least `least`; None if none is given."""
+    """Return `value` as an integer after checking that it is at least `least`; None if it is None.
+
+    `name` is the name of the argument, for the message.
+    """
     if value is None:
         return None
     number = whole_number(value, name)
@@ -378,10 +395,10 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of the similarities: simulated values that other samples of examples might give.
+    """Return simulated similarities of one target, as other samples of examples might give them.
 
-    The draws are based on folds, for the candidates that have folds. If no candidate has folds, they are based on the
-    seeds. The result is None if there are neither folds nor at least three seeds.
+    They are drawn from the folds of the candidates `sources` that have folds. If no candidate has folds, they are drawn
+    from the seeds. The result is None if there are neither folds nor at least three seeds.
     """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
 
@@ -408,84 +425,6 @@ def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: flo
 
     sources = tuple(replace(source, reliability=reliability_of(source.language)) for source in ranking)
     return replace(ranking, sources=sources, reliability=reliability_of(ranking.target))
-
-
-@dataclass(frozen=True)
-class CalibratedScores:
-    """A regression of gold scores on a store's similarities, and an evaluation of the ranking against these scores."""
-
-    scores: TransferScores
-    calibration: Calibration
-    check: GoldCheck
-    notes: tuple[str, ...]
-
-    def with_expected(self, ranking: SourceRanking) -> tuple[SourceRanking, dict[str, Any]]:
-        """Add the expected score and the measured score of each source; also return facts about the regression."""
-        import numpy as np
-
-        from xsns_stream.types.source_ranking import ExpectedScore
-
-        codes = [source.language for source in ranking]
-        spelling = self._spelling(ranking.target, *codes)
-        target, names = spelling[ranking.target], [spelling[code] for code in codes]
-        similarities = np.array([source.similarity for source in ranking])
-        predicted = self.calibration.predict(similarities, target, names)
-        expected = [
-            ExpectedScore(float(mean), float(low), float(high), _measured(self.scores, name, target))
-            for name, mean, low, high in zip(names, predicted.mean, predicted.low, predicted.high, strict=True)
-        ]
-        sources = tuple(replace(source, expected=score) for source, score in zip(ranking, expected, strict=True))
-        facts = {
-            "task": self.scores.task,
-            "metric": self.scores.metric,
-            "unit": predicted.unit,
-            "pairs": self.calibration.pairs,
-            "slope": self.calibration.slope,
-            "rmse_left_out": self.calibration.rmse_left_out,
-            "known_target": predicted.known_target,
-            "check": self.check.to_dict(),
-        }
-        return replace(ranking, sources=sources, unit=predicted.unit), facts
-
-    def _spelling(self, *codes: str) -> dict[str, str]:
-        """Return {code in the store: code in the gold scores}, because the two codes of a language may differ."""
-        from xsns_stream.languages import counterparts
-
-        known = counterparts(codes, tuple(dict.fromkeys((*self.scores.sources, *self.scores.targets))))
-        return {code: known.get(code, code) for code in codes}
-
-
-def _calibrate(
-    rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog
-) -> CalibratedScores:
-    """Regress gold scores on the similarities of a store, and compare the two rankings."""
-    from xsns_stream.pipeline.predictors import load_gold, store_similarity
-    from xsns_stream.regression import calibrate
-
-    scores = load_gold(gold, regime, log)
-    matrix = store_similarity(
-        rows,
-        str(rows.path),
-        scores,
-        coefficient=options.coefficient,
-        seeds=options.seeds,
-        density=options.density,
-        on_event=log,
-    )
-    calibration = calibrate(scores, matrix, str(rows.path))
-    for note in calibration.notes:
-        log(Noted(note))
-    return CalibratedScores(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))
-
-
-def _measured(scores: TransferScores, source: str, target: str) -> float | None:
-    """Return the gold score of a pair; None if it was not measured."""
-    import math
-
-    if source not in scores.sources or target not in scores.targets:
-        return None
-    score = scores[source, target]
-    return None if math.isnan(score) else score
 
 
 def _together(rows: SubNetworkStore, ranking: SourceRanking, count: int, strategy: str, density: float) -> SourceCover:

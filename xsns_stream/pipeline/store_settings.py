@@ -152,7 +152,7 @@ def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """Return the value of an option as a JSON value."""
+    """Return the value of an option as a JSON value; a mapping becomes a list of strings `NAME=VALUE`."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -171,14 +171,17 @@ def _split(part: str) -> tuple[str, str]:
 
 
 def _absolute(part: str, *, is_model: bool = False) -> str:
-    """Return a specification with its path made absolute; without an existing path, return it unchanged."""
+    """Return a specification of a corpus or a model with its path made absolute.
+
+    If the specification has no path, or nothing exists at the path, it is returned unchanged.
+    """
     prefix, path = ("", part) if is_model else _split(part)
     is_name = path == "mini" if is_model else not prefix and path in KNOWN_NAMES
     return part if is_name or not Path(path).exists() else f"{prefix}{Path(path).absolute()}"
 
 
 def path_in(part: str) -> str:
-    """Return the absolute path in a specification; empty if it has none."""
+    """Return the absolute path in a specification of a corpus or a model; empty if it has no absolute path."""
     path = part if part.startswith("/") else _split(part)[1]
     return path if Path(path).is_absolute() else ""
 
@@ -189,7 +192,16 @@ def _relative(part: str, root: Path) -> str:
 
 
 def _located(part: str, root: Path | str, *, is_model: bool = False) -> str | None:
-    """Return a recorded specification in the form for the command line; None if its path does not exist."""
+    """Return a recorded specification of a corpus or a model in the form for the command line.
+
+    Args:
+        part: The specification, whose path may be relative to the store.
+        root: Folder or URL of the store.
+        is_model: Whether the specification names a model.
+
+    Returns:
+        The specification; None if nothing exists at its path.
+    """
     prefix, path = ("", part) if is_model else _split(part)
     if not path.startswith(".") or not isinstance(root, Path):
         return part
@@ -210,7 +222,7 @@ class StoreSettings:
         options: {option: value}.
         texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if the text was moved or deleted, or
             if the store does not record its path.
-        model: Name or folder of the model; None in the same cases.
+        model: Name or folder of the model; None if the folder was moved or deleted, or if the store does not record it.
         names: The names of corpus and model in the provenance of the rows, under the keys `texts` and `model`.
     """
 
@@ -336,7 +348,10 @@ def _number_format(text: str) -> dict[str, Any]:
 
 
 def _parts(store: SubNetworkStore) -> dict[str, Any]:
-    """Return the option `parts` or `split_half` that all rows of the store share; empty if they share neither."""
+    """Return the option of a build that gives new rows the same folds or halves as the rows of the store.
+
+    It is {`parts`: K} if all rows have K folds, {`split_half`: True} if all have a split-half coefficient, else empty.
+    """
     rows = set(store.keys())
     for count in reversed(store.fold_counts):
         if all(rows <= set(fold.keys()) for fold in store.folds(count)):
@@ -346,7 +361,10 @@ def _parts(store: SubNetworkStore) -> dict[str, Any]:
 
 
 def _kept_fisher(store: SubNetworkStore) -> dict[str, Any]:
-    """Return the option `keep_fisher` if the Fisher values of all rows have the same encoding; otherwise nothing."""
+    """Return {`keep_fisher`: encoding of the saved Fisher values}, or an empty dictionary if rows differ in this.
+
+    The encoding is None if no row has saved Fisher values.
+    """
     rows = {(key.language, key.seed) for key in (*store.keys(),)}
     records = [store.fisher_record(language, seed) for language, seed in rows]
     encodings = {None if record is None else record.encoding for record in records}
@@ -365,7 +383,7 @@ class CompletedOptions:
         model: The model.
         options: All other options.
         taken: {name: value} of the options that were taken from the store, including `texts` and `model`.
-        note: Sentence that names these options; empty if none was taken from the store.
+        note: Sentence that names these options; empty if no option was taken from the store.
     """
 
     texts: Any
@@ -461,7 +479,7 @@ def _note(stored: StoreSettings, taken: Mapping[str, Any]) -> str:
         for name, label in named.items()
         if name in taken and (name in _ALWAYS_NAMED or _is_unusual(name, taken[name], stored))
     ]
-    return f"taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
+    return f"these options are taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
 
 
 def _is_unusual(name: str, value: Any, stored: StoreSettings) -> bool:

@@ -211,7 +211,7 @@ def check_text(
         )
     if unknown:
         notes.append(
-            f"the store '{stored.path}' has no record of the text of {listed([*unknown])}, so that it was not compared."
+            f"the store '{stored.path}' has no record of the text of {listed([*unknown])}; this text was not compared."
         )
     if stored.shared.stopping:
         notes.append(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from xsns_stream.corpora import Corpus, open_corpus, reading_notes
 from xsns_stream.corpora.embedded import DEFAULT_CORPUS
@@ -32,9 +32,6 @@ from xsns_stream.pipeline.stored_text import (
     stored_text,
 )
 from xsns_stream.types import SimilarityMatrix
-
-if TYPE_CHECKING:
-    pass
 
 #: Default folder for the logs of languages that failed; used if there is no output file.
 DEFAULT_LOGS: Final = Path("baselines.logs")
@@ -101,8 +98,10 @@ def text_baselines(
         tokenizer: See :func:`xsns_stream.build`.
         store: Store whose text, model, examples and seeds are used; None to use the arguments.
         given: Names of the arguments that the user gave. If there is a store, it determines the other arguments.
-        display: Displays the events.
-        status: Displays a line while text is compared and the model is loaded.
+        display: Function that takes the number of rows, and returns a context manager, which yields a handler that
+            displays events; None to display nothing.
+        status: Function that returns a context manager, which shows a line while text is compared and the model is
+            loaded.
         workers: The workers that compute the rows; None to compute them in this process.
         logs: Folder for the logs of languages that failed on workers.
         **options: See :func:`xsns_stream.baseline`.
@@ -173,7 +172,7 @@ def text_baselines(
 
 
 def _on_cluster(names: Sequence[str], options: Mapping[str, Any], workers: Workers, logs: Path) -> Elsewhere:
-    """Return a function that computes baselines on workers.
+    """Return the function that :func:`model_baselines` calls to compute baselines on workers.
 
     Raises:
         UsageError: The model is in memory.
@@ -199,7 +198,7 @@ def refuse_failures(computed: TextBaselines) -> None:
     names = ", ".join(dict.fromkeys(row.language for row in computed.failed))
     raise PartialError(
         f"{len(computed.failed)} of {computed.rows:,} {'row' if computed.rows == 1 else 'rows'} failed: {names}.",
-        f"the others are done. {reasons_of(computed.failed)}",
+        f"the other rows are done. {reasons_of(computed.failed)}",
     )
 
 

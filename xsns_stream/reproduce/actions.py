@@ -1,17 +1,19 @@
-"""Actions that recipes need and no verb offers: a model with random weights, and other comparisons of Fisher values.
+"""Actions that recipes need and no verb offers: control models, and other comparisons of Fisher values.
 
-Each action is also a program, so that a page can show its command line:
+Each action is also a program. A page can therefore show its command line:
 
     python -m xsns_stream.reproduce.actions random-weights MODEL FOLDER
+    python -m xsns_stream.reproduce.actions shuffled-weights MODEL FOLDER
     python -m xsns_stream.reproduce.actions alternatives STORE DENSITY FOLDER
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,21 +24,27 @@ from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.subnetworks.select import select_top
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
 
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig
+
 #: Names of the other comparisons and their files: Jaccard of sub-networks with one threshold per layer, weighted
 #: Jaccard of Fisher values, and cosine of Fisher values.
 ALTERNATIVES: Final = ("per-layer", "weighted", "cosine")
 
 
-def random_control(model: str, folder: Path, seed: int = 0) -> None:
-    """Write a control model, which has the architecture and the tokenizer of a model, but random weights.
+def write_control(control: str, model: str, folder: Path, seed: int = 0) -> None:
+    """Write a control model, which has the architecture and the tokenizer of a model, but has learnt nothing.
 
-    The library transformers initialises the weights, as for any new model with this configuration. The folder is
-    written atomically.
+    The weights of the control `random` are initialised by the library transformers, as for any new model with this
+    configuration. The weights of the control `shuffled` are those of the model, in a random order within each tensor.
+    The folder is written atomically.
 
     Args:
-        model: `mini`, a local folder, or a Hub id.
+        control: `random` or `shuffled`.
+        model: `mini`, a local folder, a GGUF file, or a Hub id.
         folder: The folder to write; an existing folder is replaced.
-        seed: Seed for the weights.
+        seed: Seed for the weights or for their order.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -47,17 +55,39 @@ def random_control(model: str, folder: Path, seed: int = 0) -> None:
     from xsns_stream.models import load_model
 
     loaded = load_model(model)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        control = type(loaded.model)(loaded.model.config)
+        new = type(loaded.model)(_without_quantization(loaded.model.config)).float()
+        if control == "shuffled":
+            _copy_shuffled(loaded.model, new, seed)
     try:
         with atomic_folder(folder) as partial:
-            control.float().save_pretrained(partial)
+            new.save_pretrained(partial)
             loaded.tokenizer.save_pretrained(partial)
     except OSError as error:
         raise XsnsError(
             f"cannot write '{folder}': {error.strerror or error}.", "check the free space and the permissions."
         ) from error
+
+
+def _without_quantization(config: PretrainedConfig) -> PretrainedConfig:
+    """Return a copy of a configuration without its quantisation, with which a model could not be saved."""
+    copied = copy.deepcopy(config)
+    if hasattr(copied, "quantization_config"):
+        del copied.quantization_config
+    return copied
+
+
+def _copy_shuffled(model: nn.Module, new: nn.Module, seed: int) -> None:
+    """Fill a new model with the weights of a model, in a random order within each tensor."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    values = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in new.named_parameters():
+            shuffled = values[name].reshape(-1)[torch.randperm(parameter.numel(), generator=generator)]
+            parameter.copy_(shuffled.view_as(parameter))
 
 
 def write_alternatives(store: Path, density: float, folder: Path) -> None:
@@ -137,18 +167,19 @@ def main(words: Sequence[str]) -> None:
         words: The name of the action and its arguments.
 
     Raises:
-        UsageError: The words are not one of the two command lines.
+        UsageError: The words are not one of the command lines.
     """
     match list(words):
-        case ["random-weights", model, folder]:
-            random_control(model, Path(folder))
+        case ["random-weights" | "shuffled-weights" as action, model, folder]:
+            write_control(action.removesuffix("-weights"), model, Path(folder))
         case ["alternatives", store, density, folder]:
             write_alternatives(Path(store), float(density), Path(folder))
         case _:
             program = "python -m xsns_stream.reproduce.actions"
             raise UsageError(
                 "the action or its arguments are missing.",
-                f"{program} random-weights MODEL FOLDER, or {program} alternatives STORE DENSITY FOLDER",
+                f"{program} random-weights MODEL FOLDER, {program} shuffled-weights MODEL FOLDER, or "
+                f"{program} alternatives STORE DENSITY FOLDER",
             )
 
 

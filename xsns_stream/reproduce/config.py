@@ -71,7 +71,7 @@ class RunConfig:
     """Configuration of a run: all settings of its commands.
 
     Attributes:
-        preset: `paper` or `embedded`.
+        preset: One of `PRESETS`.
         out: Folder for the results; its subfolder `work` contains the outputs of steps.
         model: The model of all tables and figures.
         other_models: Further models of table 4.
@@ -90,11 +90,12 @@ class RunConfig:
         fisher_seeds: Seeds for sampling and masking general text.
         fine_tuning: Preset of `transfer`.
         epochs: Maximum number of epochs; None for the number in the fine-tuning preset.
+        learning_rate: Highest learning rate; None for that of the fine-tuning preset.
         max_length: Length of examples in tokens; None for the defaults of the verbs.
         neighbour_tokens: Maximum number of tokens that NN-Rank reads for each language.
         device: The device of torch, such as `cpu`.
         precision: Precision of products in Fisher passes and fine-tuning.
-        control: Whether table 4 includes the model with random weights.
+        controls: Names of the controls that table 4 includes; the names are those of `CONTROLS`.
         command: The command line of this run, which the pages show.
     """
 
@@ -116,11 +117,12 @@ class RunConfig:
     fisher_seeds: tuple[int, ...]
     fine_tuning: str
     epochs: int | None = None
+    learning_rate: float | None = None
     max_length: int | None = None
     neighbour_tokens: int = 2_000
     device: str = "cpu"
     precision: str = "float32"
-    control: bool = False
+    controls: tuple[str, ...] = ()
     command: str = field(default="", compare=False)
 
     @property
@@ -158,6 +160,7 @@ _QA: Final = "ar bn en fi id ru sw te"
 _LOW_RESOURCE: Final = "af br ckb fy ga hi is kk lb mr sq sw te tt uz"
 # Languages of Universal Dependencies outside the paper's pool, with little text on the web.
 _POS_LOW_RESOURCE: Final = "af cy eu fo ga gl hy is kk mt ta te ug wo"
+_POS_MORE_TARGETS: Final = "ar de et he af vi el fa ta ur kk eu hu is lt cy mt"
 
 # SIB-200 has 205 languages and no pool in the paper. Its languages that are also in NTREX-128 are grouped by top-level
 # family of Glottolog and by script, and one language is taken from each group in turn, beginning with the largest
@@ -184,6 +187,8 @@ PAPER_POOLS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 PAPER_LOW_RESOURCE: Final = tuple(_LOW_RESOURCE.split())
 #: Low-resource targets for POS tagging, which are not in the paper.
 POS_LOW_RESOURCE: Final = tuple(_POS_LOW_RESOURCE.split())
+#: Languages with a treebank of Universal Dependencies and a text in NTREX-128, in addition to the paper's pool.
+POS_MORE_TARGETS: Final = tuple(_POS_MORE_TARGETS.split())
 TOPIC_SOURCES: Final = tuple(_TOPIC.split())
 TOPIC_TARGETS: Final = (*TOPIC_SOURCES, *_TOPIC_MORE.split())
 #: {task: (sources, targets)}. A task without an entry is run with all languages of its data.
@@ -200,7 +205,7 @@ class Preset:
     """The default settings of a run; options of the command line replace them.
 
     Attributes:
-        model: The model of all tables and figures.
+        model: The model of all tables and figures; empty if the user must name it.
         other_models: Further models of table 4.
         data: {task: the data that are read if `--data` does not name data for the task}.
         general: Corpus of general text; None for a run without it.
@@ -213,10 +218,13 @@ class Preset:
         limit: {task: largest number of training examples of a source}; the key "" is for other tasks; None for all.
         test_limit: {task: largest number of test examples of a target}; the key "" is for other tasks; None for all.
         neighbour_tokens: Maximum number of tokens that NN-Rank reads for each language.
-        control: Whether table 4 includes the model with random weights.
+        controls: Names of the controls that table 4 includes; the names are those of `CONTROLS`.
         low_resource: {task: further targets outside the pool}.
         swept: Tasks for which density and number of examples are varied (figures 3 and 6, and the target `choices`);
             None for all tasks.
+        epochs: Maximum number of epochs; None for the number in the fine-tuning preset.
+        learning_rate: Highest learning rate; None for that of the fine-tuning preset.
+        max_length: Length of examples in tokens; None for the defaults of the verbs.
     """
 
     model: str
@@ -232,12 +240,17 @@ class Preset:
     limit: Mapping[str, int | None]
     test_limit: Mapping[str, int | None]
     neighbour_tokens: int
-    control: bool
+    controls: tuple[str, ...]
     low_resource: Mapping[str, tuple[str, ...]]
     swept: tuple[str, ...] | None
+    epochs: int | None = None
+    learning_rate: float | None = None
+    max_length: int | None = None
 
 
 DENSITY: Final = 0.15
+#: {name of a control of table 4: what its weights are}. A control has the architecture and the tokenizer of the model.
+CONTROLS: Final[Mapping[str, str]] = MappingProxyType({"random": "random weights", "shuffled": "shuffled weights"})
 _SEEDS: Final = (42, 16, 10)
 _DENSITIES: Final = (0.05, 0.1, 0.15, *(round(0.05 * step, 2) for step in range(4, 20)))
 
@@ -254,13 +267,13 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             fisher_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             tuning_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             fine_tuning="quick",
-            # A passage of XQuAD is several inputs of full length, so that QA is by far the slowest task. From pairs of
+            # A passage of XQuAD is several inputs of full length, and QA is by far the slowest task. From pairs of
             # sentences, `mini` learns almost nothing with any number of examples.
             limit={"qa": 60, "nli": 200, "pi": 200, "": 500},
             # A sentence of POS tagging has about twenty labels, and topic classification has sixty targets.
             test_limit={"qa": 40, "nli": 100, "pi": 100, "pos": 100, "topic": 100, "": 200},
             neighbour_tokens=2_000,
-            control=True,
+            controls=("random",),
             low_resource={"ner": PAPER_LOW_RESOURCE, "pos": POS_LOW_RESOURCE},
             swept=("ner", "pos"),
         ),
@@ -278,9 +291,31 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             limit={"": None},
             test_limit={"": None},
             neighbour_tokens=10_000,
-            control=False,
+            controls=(),
             low_resource={"ner": PAPER_LOW_RESOURCE},
             swept=None,
+        ),
+        # A pre-trained model of 270 million parameters, in sizes that two processor cores manage in some hours.
+        "gemma": Preset(
+            model="",
+            other_models=(),
+            data={},
+            general="ntrex",
+            examples=128,
+            example_counts=(16, 32, 64, 128, 256),
+            densities=(0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
+            fisher_seeds={"": _SEEDS[:1]},
+            tuning_seeds={"": _SEEDS[:1]},
+            fine_tuning="quick",
+            limit={"": 512},
+            test_limit={"": 96},
+            neighbour_tokens=2_000,
+            controls=("random", "shuffled"),
+            low_resource={"pos": POS_MORE_TARGETS},
+            swept=("pos",),
+            epochs=1,
+            learning_rate=3e-4,
+            max_length=64,
         ),
     }
 )

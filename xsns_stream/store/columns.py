@@ -112,7 +112,7 @@ def open_columns(
 
 
 def _open_files_limit() -> int:
-    """Return how many files this process may have open."""
+    """Return the largest number of files that this process may have open at the same time."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -129,18 +129,27 @@ class _CopiedRow:
         self.direct = (descriptor, offset)
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words of the row from word `start` on."""
+        """Fill `out` with the words of the row that begin at word `start`."""
         read_fully(self.direct[0], out, self.direct[1] + start * 8)
 
     def close(self) -> None:
-        """Do nothing: :func:`_copied` closes the file."""
+        """Do nothing, because all copied rows share one file, which :func:`_copied` closes."""
 
 
 @contextmanager
 def _copied(
     array: RowArray, records: Sequence[CommitRecord], words: tuple[int, int] | None
 ) -> Iterator[list[RowReader]]:
-    """Copy rows, or a range of their words, into a temporary file, block by block."""
+    """Copy rows into a temporary file, block by block; yield one reader for each copied row.
+
+    Args:
+        array: The array of rows.
+        records: The commit records of the rows.
+        words: The range of words to copy, as (start, stop); None for whole rows.
+
+    Raises:
+        StoreError: A row cannot be read, or the disk has no space for the copies.
+    """
     first, last = words or (0, array.words)
     row_bytes = (last - first) * 8
     folder = tempfile.gettempdir()
@@ -169,9 +178,10 @@ def _copied(
 
 
 def _copy(array: RowArray, record: CommitRecord, words: tuple[int, int] | None, descriptor: int, offset: int) -> None:
-    """Copy one row, or a range of its words, so that word 0 is (or would be) at byte `offset` of the file.
+    """Copy one row, or the range `words` of its words, into the file that is open as `descriptor`.
 
-    A whole row is compared with its commit record.
+    Word 0 of the row is at byte `offset` of the file, or would be there if it were copied. If the whole row is copied,
+    it is compared with its commit record.
     """
     for start, piece in array.pieces(record) if words is None else array.pieces_between(record, *words):
         with os_errors("copy rows to", tempfile.gettempdir()):

@@ -1,8 +1,8 @@
 """Copying of rows into another store, and merging of several stores.
 
-All stores are checked before anything is written. Each row is compared with its commit record when it is read. Rows
-that the target contains already are skipped. If a call was interrupted, the same call can therefore be repeated to copy
-the remaining rows.
+The target is the store that is written to; the sources are the stores that are read. All stores are checked before
+anything is written. Each row is compared with its commit record when it is read. Rows that the target contains already
+are skipped. If a call was interrupted, the same call can therefore be repeated to copy the remaining rows.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class CopyResult:
         source_bytes: Size in bytes of the objects of these sub-networks in the source stores.
         target_bytes: Size in bytes of the objects of these sub-networks in the target.
         fisher_bytes: Size in bytes of the objects of the written Fisher values.
-        folds_written: Number of rows of folds that were written and committed.
-        folds_skipped: Number of rows of folds that the target contained already.
+        folds_written: Number of rows without one fold that were written and committed.
+        folds_skipped: Number of rows without one fold that the target contained already.
     """
 
     written: tuple[AnyKey, ...]
@@ -82,37 +82,37 @@ class _Plan:
     Attributes:
         target: The target store.
         fold: The number of folds, and the fold that the target leaves out; None for a whole store.
-        items: The rows that the target will contain after the copy.
-        there: The rows that the target already contained.
-        written: The rows that were written so far.
-        failed: The rows that could not be read.
+        items: {key of a row: source and commit record} of the rows that the target will contain after the copy.
+        present: Keys of the rows that the target already contained.
+        written: Keys of the rows that were written so far.
+        failed: {key of a row that could not be read: the error}.
     """
 
     target: SubNetworkStore
     fold: tuple[int, int] | None = None
     items: dict[AnyKey, _Item] = field(default_factory=dict)
-    there: list[AnyKey] = field(default_factory=list)
+    present: list[AnyKey] = field(default_factory=list)
     written: list[AnyKey] = field(default_factory=list)
     failed: dict[AnyKey | FoldKey, StoreError] = field(default_factory=dict)
 
     @property
     def todo(self) -> list[_Item]:
-        """The rows to copy, in this order: first Fisher values, then sub-networks.
+        """The rows to copy: first Fisher values, then sub-networks.
 
-        In this order a sub-network is committed only after its Fisher values.
+        A sub-network is therefore committed only after its Fisher values.
         """
         return sorted(self.items.values(), key=lambda item: isinstance(item.record, CommitRecord))
 
     def run(self, item: _Item) -> None:
-        """Copy one row."""
-        if item.key in self.there:
+        """Copy one row into the target, unless the target contains it, and record the outcome in the plan."""
+        if item.key in self.present:
             return
         try:
             put = _read_item(item)
         except StoreError as error:
             self.failed[item.key] = error
         else:
-            (self.written if put(self.target) else self.there).append(item.key)
+            (self.written if put(self.target) else self.present).append(item.key)
 
 
 def copy_rows(
@@ -193,10 +193,11 @@ def _copy(target: SubNetworkStore, wanted: Sequence[_Source], on_progress: Progr
 
 
 def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[_Plan]:
-    """Plan the copies of the folds of the copied rows.
+    """Return one plan for each fold of which `wanted` contains rows; a plan copies the rows that leave out the fold.
 
     Raises:
-        IncompatibleError, StoreError: The same errors as for copies of whole rows.
+        IncompatibleError: A source has another experiment than the target.
+        StoreError: Two stores contain a row with different bits.
     """
     counts = sorted({count for source in wanted for count in source.store.fold_counts})
     plans = []
@@ -217,12 +218,13 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
 
 
 def _read_item(item: _Item) -> Callable[[SubNetworkStore], bool]:
-    """Read one row, and return a function that writes it.
+    """Read one row from its source, and return a function that writes it to a given store.
 
-    The two steps are separate, so that the caller can distinguish an error of reading from an error of writing.
+    The function returns False if the store contained the row before. Reading and writing are two steps, so that the
+    caller can distinguish an error of reading from an error of writing.
 
     Raises:
-        StoreError: The row does not match its record.
+        StoreError: The row cannot be read, or does not match its record.
     """
     record = item.record
     if isinstance(record, CommitRecord):
@@ -240,10 +242,11 @@ def _read_item(item: _Item) -> Callable[[SubNetworkStore], bool]:
 
 
 def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
-    """Find the store from which each row is copied.
+    """Return the plan of a copy into `target`; each row is copied from the first source that contains it.
 
     Raises:
-        LanguageError, StoreError: A source does not contain a row; or two stores contain it with different content.
+        LanguageError, StoreError: A source does not contain a requested row; or two stores contain a row with different
+            content.
     """
     plan, conflicts = _Plan(target), []
     there = {record.key: record.sha256 for record in _all_records(target)} if target.exists else {}
@@ -254,24 +257,26 @@ def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
                 if digest is not None and digest != record.sha256:
                     conflicts.append((record.key, source.store, other))
                     break
-    plan.there.extend(key for key in plan.items if key in there)
+    plan.present.extend(key for key in plan.items if key in there)
     # A record that is damaged in one source may be valid in another.
     plan.failed = {key: error for key, error in plan.failed.items() if key not in plan.items}
     if conflicts:
-        named = [f"{key} of '{store.storage}' and of '{other.storage}'" for key, store, other in conflicts[:_NAMED]]
+        named = [f"{key} in '{store.storage}' and '{other.storage}'" for key, store, other in conflicts[:_NAMED]]
         more = f", and {len(conflicts) - _NAMED} more" if len(conflicts) > _NAMED else ""
         raise StoreError(
-            f"rows of the same name contain different bits: {'; '.join(named)}{more}.",
-            "nothing was written: prune the rows that are wrong, or copy to another store.",
+            f"two stores contain the same row with different bits: {'; '.join(named)}{more}.",
+            "nothing was written: remove the wrong row with `xsns-stream prune`, or copy to another store.",
         )
     return plan
 
 
 def _records(source: _Source, failed: dict[AnyKey | FoldKey, StoreError]) -> Iterator[CommitRecord | FisherRecord]:
-    """Yield the commit records of the rows to copy. Rows whose records cannot be used are added to `failed`.
+    """Yield the commit records of the rows to copy from one source.
+
+    A row whose record is damaged or has another experiment is left out, and is added to `failed` with its error.
 
     Raises:
-        LanguageError, StoreError: The store does not contain a row.
+        LanguageError, StoreError: The source does not contain a requested row.
     """
     store = source.store
     header, there = store.load(), store.keys()
@@ -288,10 +293,11 @@ def _records(source: _Source, failed: dict[AnyKey | FoldKey, StoreError]) -> Ite
     for name in wanted:
         try:
             record = known.get(name) or _record(store, name)
-            different = header.experiment_differences(record.provenance.experiment())
+            different = header.experiment_differences(record.provenance.experiment(), other_place="in the row")
             if different:
                 raise StoreError(
-                    f"the row {name} is of another experiment: {'; '.join(different)}.", "run `xsns-stream verify`."
+                    f"the row {name} belongs to another experiment: {'; '.join(different)}.",
+                    f"run `xsns-stream verify --store {store.storage}`.",
                 )
             yield record
         except StoreError as error:
@@ -326,7 +332,7 @@ def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) 
         if inner.startswith(f"{outer.rstrip('/')}/"):
             raise UsageError(
                 f"one of the stores '{target.storage}' and '{source.storage}' is within the other.",
-                "copy to a path beside the store.",
+                "choose a path outside of the other store.",
             )
 
 
@@ -337,10 +343,11 @@ def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetwor
     """
     reference = target if target.exists else sources[0]
     for source in sources:
-        different = reference.load().differences(source.load())
+        places = f"in '{reference.storage}'", f"in '{source.storage}'"
+        different = reference.load().differences(source.load(), *places)
         if different:
             raise IncompatibleError(
-                f"'{source.storage}' does not fit the store '{reference.storage}': {'; '.join(different)}.",
+                f"the stores contain different experiments: {'; '.join(different)}.",
                 "nothing was written: one store contains one experiment.",
             )
 
@@ -354,18 +361,18 @@ def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }
     if encodings and target.exists:
-        # All rows of a store have one encoding, so that the first record is enough.
+        # All rows of a store have one encoding; the first record is therefore enough.
         encodings |= {record.encoding: target for record in list(_fisher_records(target))[:1]}
     if len(encodings) > 1:
         named = " and ".join(f"as {encoding} in '{store.storage}'" for encoding, store in encodings.items())
         raise IncompatibleError(
             f"Fisher values are saved {named}.",
-            "nothing was written, because a store has one encoding; omit the Fisher values, or merge into two stores.",
+            "nothing was written, because a store has one encoding. Omit the Fisher values, or merge into two stores.",
         )
 
 
 def _result(target: SubNetworkStore, plan: _Plan, of_folds: Sequence[_Plan]) -> CopyResult:
-    rows = [key for key in (*plan.written, *plan.there) if isinstance(key, RowKey)]
+    rows = [key for key in (*plan.written, *plan.present) if isinstance(key, RowKey)]
     fisher = [key for key in plan.written if isinstance(key, FisherKey)]
     words = -(-target.layout.size // WORD_BITS) if rows else 0
     now = {record.key: record.bytes for record in target.records()} if rows else {}
@@ -378,12 +385,12 @@ def _result(target: SubNetworkStore, plan: _Plan, of_folds: Sequence[_Plan]) -> 
         }
     return CopyResult(
         written=tuple(plan.written),
-        skipped=tuple(plan.there),
+        skipped=tuple(plan.present),
         failed=failed,
         words_bytes=words * (WORD_BITS // 8) * len(rows),
         source_bytes=sum(plan.items[key].record.bytes for key in rows),
         target_bytes=sum(now[key] for key in rows),
         fisher_bytes=sum(plan.items[key].record.bytes for key in fisher),
         folds_written=sum(len(each.written) for each in of_folds),
-        folds_skipped=sum(len(each.there) for each in of_folds),
+        folds_skipped=sum(len(each.present) for each in of_folds),
     )

@@ -1,8 +1,9 @@
 """The array of saved Fisher values. Each row of the array is one object.
 
 A float32 row takes 4 bytes per parameter. A row is therefore written piece by piece, and is never held in memory as a
-whole. Its object contains the values in order, followed by the index of a Zarr shard, so that Zarr can also read it.
-This package reads a row by mapping its file into memory. Fisher values can therefore be saved only in folders.
+whole. The object of a row contains its values in order, followed by the index of a Zarr shard, which lets Zarr read the
+object too. This package reads a row by mapping its file into memory. Fisher values can therefore be saved only in
+folders.
 """
 
 from __future__ import annotations
@@ -106,13 +107,13 @@ class FisherArray:
             raise _lost(storage)
         if array.encoding != encoding:
             raise StoreError(
-                f"the store '{storage}' has Fisher values as {array.encoding}, not as {encoding}.",
+                f"the Fisher values in the store '{storage}' are saved as {array.encoding}, not as {encoding}.",
                 f"give `--keep-fisher {array.encoding}`, or write to another store.",
             )
         return array
 
     def grow(self, key: FisherKey) -> FisherArray:
-        """Add the seed and the language of a row to the labels if they are missing; return the changed array."""
+        """Return the array with labels for a row; the missing ones are added to the metadata in the store."""
         if self.slot(key) is not None:
             return self
 
@@ -135,7 +136,7 @@ class FisherArray:
         return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(map(from_disk, labels["languages"])))
 
     def slot(self, key: FisherKey) -> tuple[int, int] | None:
-        """Return the indices (seed, language) of a row; None if the array lacks its seed or its language."""
+        """Return the slot of a row, as (seed, language) indices; None if one of its labels is missing."""
         if key.seed not in self.seeds or key.language not in self.languages:
             return None
         return self.seeds.index(key.seed), self.languages.index(key.language)
@@ -150,11 +151,14 @@ class FisherArray:
 
     @property
     def geometry(self) -> Geometry:
-        """The sizes of the object that contains a row."""
+        """The number and the size of the elements in the object of a row."""
         return Geometry(self.size, self.chunk, ENCODINGS[self.encoding][1])
 
     def write(self, slot: tuple[int, int], values: Sequence[Any]) -> str:
-        """Write the object of a row and return the digest of its values; the lock of the row must be held."""
+        """Write the object of the row at `slot`, and return the SHA-256 of the stored bytes.
+
+        The caller must hold the lock of the row. `values` has one array for each tensor.
+        """
         self.storage.check_no_links(self.object_key(slot))
         path, digest = self._file(slot), hashlib.sha256()
         with os_errors("write to", self.storage):
@@ -256,8 +260,12 @@ def _create(storage: Storage, layout: ParameterLayout, encoding: str) -> None:
 def _checked_chunk(document: schemas.FisherDocument, size: int) -> int:
     """Return the number of values in an inner chunk, after checking that the metadata follow the format.
 
+    Args:
+        document: The metadata of the array.
+        size: P, the number of parameters of the store.
+
     Raises:
-        FieldError: The fields contradict one another.
+        FieldError: The fields contradict one another, or a row does not have P values.
     """
     labels, sharding = document.attributes, document.codecs[0].configuration
     check_distinct(seeds=labels.seeds, languages=labels.languages)
@@ -306,7 +314,10 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
     array = FisherArray.ensure(storage, fisher.layout, encoding).grow(key)
     slot = array.slot(key)
     if slot is None:
-        raise StoreError(f"the array of '{storage}' has no label for {key}.", "restore its metadata from a copy.")
+        raise StoreError(
+            f"the array '{FISHER_ARRAY}' of the store '{storage}' has no label for {key}.",
+            f"restore '{storage.full_name(_DOCUMENT)}' from a copy.",
+        )
     lock = array.lock_key(slot)
     with storage.locked(lock):
         record = read_fisher_record(storage, key)
@@ -314,7 +325,8 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
             if record.sha256 != array.digest(fisher.values):
                 raise StoreError(
                     f"{key} of '{storage}' is committed already, with other values.",
-                    "committed values are never overwritten. Write to another store, or delete the commit record.",
+                    "committed values are never overwritten. Write to another store, or remove them first with "
+                    "`xsns-stream prune --fisher`.",
                 )
             return False
         digest = array.write(slot, fisher.values)
@@ -326,7 +338,11 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
 
 
 def discard_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> bool:
-    """Remove the commit record of saved Fisher values, then the values; return whether any of them existed."""
+    """Remove the commit record of saved Fisher values, then the values.
+
+    Returns:
+        Whether the record or the values existed.
+    """
     array = FisherArray.open(storage, layout)
     slot = None if array is None else array.slot(key)
     if array is None or slot is None:

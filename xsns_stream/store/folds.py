@@ -1,8 +1,8 @@
 """Folds of rows: a store contains K further stores, each of which leaves out one fold of the examples of its rows.
 
-In the store format, and on the command line, a fold is called a part. Folds show how much a similarity would change
-with other examples. The rows without fold k
-form a complete store. Every function that reads, checks, copies or removes rows therefore also works on this store.
+Folds show how much a similarity would change with other examples. In the store format, and on the command line, a fold
+is called a part. The rows that leave out fold k form a complete store. Every function that reads, checks, copies or
+removes rows therefore also works on this store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HINT: Final = "restore it from a copy; or delete the folder of the parts and bu
 
 
 def check_fold_count(count: int) -> int:
-    """Return `count` if it is a valid number of folds.
+    """Return `count` after checking that it is a valid number of folds, from 2 to 64.
 
     Raises:
         UsageError: The number is not valid.
@@ -43,15 +43,27 @@ def check_fold_count(count: int) -> int:
 
 
 def fold_storage(storage: Storage, count: int, number: int) -> Storage:
-    """Return the storage of the store that leaves out fold `number` of `count` folds."""
+    """Return the storage of the store that leaves out fold `number` (from 1) of `count` folds.
+
+    Args:
+        storage: The storage of the whole store.
+        count: K, the number of folds.
+        number: Index of the fold that is left out, from 1.
+    """
     return storage.child(fold_node(count, number))
 
 
 def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
-    """Return the provenance of a row that leaves out fold `number` of `count`, from the provenance of the whole row.
+    """Return the provenance of a row that leaves out fold `number` (from 1) of `count` folds.
 
-    The split-half coefficient of the whole row is recorded under another name. If the whole row was committed before
-    its folds were measured, its own record lacks this coefficient; it is then read from the record of a fold.
+    The split-half coefficient of the whole row is copied under the key `split_half_of_row`. If the whole row was
+    committed before its folds were measured, its commit record lacks this coefficient. It is then read from the record
+    of a row that leaves out a fold.
+
+    Args:
+        whole: The provenance of the whole row.
+        count: K, the number of folds.
+        number: Index of the fold that is left out, from 1.
     """
     half = whole.reliability.get("split_half")
     reliability = {} if half is None else {SPLIT_HALF_OF_ROW: half}
@@ -59,10 +71,10 @@ def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
 
 
 def fold_counts(storage: Storage) -> tuple[int, ...]:
-    """Return every K for which a store has rows in K folds, in ascending order; empty if it has no folds.
+    """Return the numbers of folds K for which a store has rows, in ascending order; empty if it has no folds.
 
     Raises:
-        StoreError: The group of the folds is damaged.
+        StoreError: The metadata of the Zarr group that contains the folds are damaged.
     """
     document = storage.read_as(_GROUP, schemas.FoldsDocument, _HINT)
     return () if document is None else tuple(sorted(set(document.attributes.counts)))

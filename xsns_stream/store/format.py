@@ -41,7 +41,7 @@ def group_document(attributes: Mapping[str, Any] | None = None) -> dict[str, Any
 
 
 def check_language(language: str) -> str:
-    """Return `language` if it is a valid label of a row; a label becomes part of a path.
+    """Return `language` after checking that it is a valid label of a row, which can be part of a path.
 
     Raises:
         LanguageError: The label is too long, or does not consist of ASCII letters and digits, between which single `-`,
@@ -76,7 +76,7 @@ def from_disk(text: str) -> str:
 
 
 def suggestion(language: str, known: Sequence[str]) -> str:
-    """Return a hint that names the codes nearest to `language`."""
+    """Return a hint that names the codes in `known` that are spelled most like `language`, or else some of `known`."""
     near = near_misses(language, known)
     if near:
         return f"did you mean {' or '.join(repr(code) for code in near)}?"
@@ -127,7 +127,7 @@ class RowKey:
 
     @property
     def record(self) -> str:
-        """The key of the object whose existence commits the row."""
+        """The key of the commit record. The row is committed if an object with this key exists."""
         return f"{self.node}/{METADATA}"
 
     def __str__(self) -> str:
@@ -163,7 +163,7 @@ class FisherKey:
 
     @property
     def record(self) -> str:
-        """The key of the object whose existence commits the values."""
+        """The key of the commit record. The Fisher values are committed if an object with this key exists."""
         return f"{self.node}/{METADATA}"
 
     def __str__(self) -> str:
@@ -177,7 +177,7 @@ class FoldKey:
     Attributes:
         count: K, the number of folds.
         number: Index of the fold that is left out, from 1.
-        row: The row.
+        row: The key of the whole row.
     """
 
     count: int
@@ -186,17 +186,17 @@ class FoldKey:
 
     @property
     def language(self) -> str:
-        """The language of the row."""
+        """The language of the whole row."""
         return self.row.language
 
     @property
     def seed(self) -> int:
-        """The seed of the row."""
+        """The seed of the whole row."""
         return self.row.seed
 
     @property
     def density(self) -> float:
-        """The requested density."""
+        """The requested density of the whole row."""
         return self.row.density
 
     @property
@@ -221,9 +221,10 @@ Slot = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of the axes of the array of rows, which assign a slot to each row.
+    """Labels of the axes of the array of rows.
 
-    New labels are only appended, so that the slots of existing rows never change.
+    The slot of a row is its position in the array: the indices of its density, its seed and its language among the
+    labels. New labels are only appended. The slots of existing rows therefore never change.
     """
 
     densities: tuple[float, ...] = ()
@@ -236,7 +237,7 @@ class Labels:
         return len(self.densities), len(self.seeds), len(self.languages)
 
     def slot(self, key: RowKey) -> Slot | None:
-        """Return the slot of a row; None if its density, seed or language is not among the labels."""
+        """Return the slot of a row, as (density, seed, language) indices; None if one of its labels is missing."""
         try:
             return (
                 self.densities.index(key.density),
@@ -258,7 +259,7 @@ class Labels:
         return grown
 
     def to_json(self) -> dict[str, Any]:
-        """Return the labels as attributes of the Zarr array."""
+        """Return the labels as JSON attributes of the Zarr array of rows."""
         return {
             "densities": list(self.densities),
             "seeds": list(self.seeds),
@@ -280,6 +281,9 @@ class Labels:
 
 def check_distinct(**labels: Sequence[Any]) -> None:
     """Check that no label of an axis occurs twice.
+
+    Args:
+        **labels: {name of an axis: its labels}.
 
     Raises:
         FieldError: A label occurs twice.
@@ -306,7 +310,7 @@ class Header:
         return cls(layout, json.loads(json.dumps(provenance.experiment())))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the header as attributes of the root group."""
+        """Return the header as JSON attributes of the root group of the store."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -348,10 +352,15 @@ class Header:
         return header
 
     def require(self, other: Header, storage: Storage) -> None:
-        """Check that rows of `other` may be written to this store.
+        """Check that rows with the header `other` may be written to the store that has this header.
+
+        Args:
+            other: Layout and experiment of the rows.
+            storage: The storage of the store, which the error message names.
 
         Raises:
-            IncompatibleError: The message names each field that differs, with both values.
+            IncompatibleError: The layout or the experiment differs; the message names each field that differs, with
+                both values.
         """
         different = self.differences(other)
         if different:
@@ -366,25 +375,38 @@ class Header:
                 )
             raise IncompatibleError(f"the store '{storage}' contains another experiment: {'; '.join(different)}.", hint)
 
-    def differences(self, other: Header) -> list[str]:
-        """Return one phrase for each field of `other` that differs from this header."""
-        different = self.experiment_differences(other.experiment)
+    def differences(self, other: Header, own_place: str = "in the store", other_place: str = "here") -> list[str]:
+        """Return one phrase for each field of `other` that differs from this header.
+
+        Args:
+            other: The other header.
+            own_place: Words after a value of this header, such as `in the store`.
+            other_place: Words after a value of the other header.
+        """
+        different = self.experiment_differences(other.experiment, own_place, other_place)
         if self.layout.digest != other.layout.digest:
-            different.append(_layout_difference(self.layout, other.layout))
+            different.append(_layout_difference(self.layout, other.layout, own_place, other_place))
         return different
 
-    def experiment_differences(self, other: Mapping[str, Any]) -> list[str]:
+    def experiment_differences(
+        self, other: Mapping[str, Any], own_place: str = "in the store", other_place: str = "here"
+    ) -> list[str]:
         """Return one phrase for each field of the experiment `other` that differs from the experiment of this header.
 
         If an earlier version of this program did not record a field, the default value of the field is assumed, because
         that version computed the experiment with this value.
+
+        Args:
+            other: The fields of the other experiment.
+            own_place: Words after a value of this header, such as `in the store`.
+            other_place: Words after a value of the other experiment.
         """
         defaults = Provenance().experiment()
         different = []
         for name in dict.fromkeys([*self.experiment, *other]):
             mine, yours = (fields.get(name, defaults.get(name)) for fields in (self.experiment, other))
             if mine != yours:
-                different.append(f"{_SHOWN_NAMES.get(name, name)} is {mine!r} in the store and {yours!r} here")
+                different.append(f"{_SHOWN_NAMES.get(name, name)} is {mine!r} {own_place} and {yours!r} {other_place}")
         return different
 
 
@@ -393,13 +415,13 @@ _SHOWN_NAMES: Final = {"examples_asked": "the number of examples (--examples)"}
 
 
 def _lacks_words(old: object, new: object) -> bool:
-    """Return whether two corpus names differ only because the old name lacks the part on split words."""
+    """Return whether the corpus name `old` equals `new` without the setting that says how split words are read."""
     plain = _WORDS.sub("", str(new))
     return old != new and old in (plain, plain.removesuffix("()"))
 
 
 def _layout_of(root: schemas.Root) -> ParameterLayout:
-    """Return the layout of a store.
+    """Return the layout of a store from the attributes of its root group.
 
     Raises:
         FieldError: The tensors, shapes and P contradict one another, or the layers do not cover all bits in order.
@@ -425,16 +447,19 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
     return made
 
 
-def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
-    """Return a phrase that describes how two layouts differ: their sizes, and the first tensor that differs."""
+def _layout_difference(mine: ParameterLayout, yours: ParameterLayout, own_place: str, other_place: str) -> str:
+    """Return a phrase that describes how two layouts differ: their sizes, and the first tensor that differs.
+
+    The words `own_place` and `other_place` say in the phrase where the first and the second layout are.
+    """
     tensors = [list(zip(layout.names, layout.shapes, strict=True)) for layout in (mine, yours)]
     first = next((i for i, (a, b) in enumerate(zip(*tensors, strict=False)) if a != b), None)
     if first is None:
         first = min(len(mine.names), len(yours.names))
     shown = [f"{t[first][0]} {list(t[first][1])}" if first < len(t) else "nothing" for t in tensors]
     return (
-        f"layout is {len(mine.names)} tensors with {mine.size} parameters in the store and "
-        f"{len(yours.names)} with {yours.size} here (tensor {first}: {shown[0]} and {shown[1]})"
+        f"layout is {len(mine.names)} tensors with {mine.size} parameters {own_place} and "
+        f"{len(yours.names)} with {yours.size} {other_place} (tensor {first}: {shown[0]} and {shown[1]})"
     )
 
 
@@ -442,7 +467,7 @@ def find_header(storage: Storage) -> Header | None:
     """Return the header of the store in a storage; None if the storage is empty.
 
     Raises:
-        StoreError: The storage contains something else, or the store cannot be read.
+        StoreError: The storage contains something other than a store, or the store cannot be read.
     """
     data = storage.read_document(METADATA)
     if data is None:

@@ -1,4 +1,4 @@
-"""A cache of overlap counts in the store.
+"""A cache, in the store, of overlap counts: for each pair of languages, the number of parameters that both select.
 
 The cache can be deleted without changing any result. The counts of one density and seed are one Zarr array,
 `overlaps/DENSITY/SEED/GENERATION`. The metadata of this array identify the counted rows by SHA-256 and are written
@@ -43,7 +43,7 @@ def overlap_cache(
     write: bool = True,
     check_rows: Callable[[Sequence[RowKey]], None] | None = None,
 ) -> StoredOverlaps:
-    """Return the overlap cache of a store, to be passed as the argument `cache` of a comparison.
+    """Return the overlap cache of a store, which :func:`xsns_stream.similarity.count_selection` takes as `cache`.
 
     Args:
         store: The store that contains the rows. If it is not writable, no counts are written.
@@ -61,7 +61,7 @@ def overlap_cache(
 
 
 class StoredOverlaps:
-    """Overlap counts in a store; :func:`overlap_cache` returns an object of this class."""
+    """Reader and writer of the overlap counts that are cached in a store; see :func:`overlap_cache`."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class StoredOverlaps:
         return tuple(record.sha256 for record in present)
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the newest readable counts; None if there are no counts or the cache is not used."""
+        """Return the newest counts for a seed and a density; None if there are none, or if the cache is not used."""
         return self._newest(seed, density) if self._use else None
 
     def _newest(self, seed: int, density: float) -> CachedOverlaps | None:
@@ -104,13 +104,13 @@ class StoredOverlaps:
         return None
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Replace the cached counts. If writing fails, the new counts are not cached.
+        """Replace the cached counts of a seed and a density. If writing fails, the new counts are not cached.
 
-        Cached counts are used as long as the digests of the committed rows stay the same. Before counts are saved,
-        rows that were not in the cache before are therefore compared with their digests.
+        Cached counts are used as long as the digests of the committed rows stay the same. Before counts are saved, the
+        bits of all rows that were not in the cache are therefore compared with their digests.
 
         Raises:
-            StoreError: A row does not have the committed bits.
+            StoreError: The bits of a row do not have the digest in its commit record.
         """
         seed, density = overlaps.counts.seed, overlaps.counts.density
         folder = _folder(seed, density)
@@ -123,7 +123,7 @@ class StoredOverlaps:
             return
         try:
             self._write_groups(folder)
-            # The counts are computed already, so that this process does not wait for another process that writes a
+            # The counts are computed already. This process therefore does not wait for another process that writes a
             # cache. If the lock excludes other writers, an unfinished generation was left by a killed writer.
             with self._storage.exclusive(_LOCK) as alone:
                 name = self._write(folder, overlaps)
@@ -132,13 +132,13 @@ class StoredOverlaps:
             return
 
     def relabel(self, old: str, new: str, seed: int, density: float) -> None:
-        """Write the cached counts of one language under another label, if the store has counts of it.
+        """Replace the label of a language in the cached counts; do nothing if the language has no cached counts.
 
-        If writing fails, the counts are not cached, and are computed again when they are needed.
+        If writing fails, the counts are computed again when they are needed.
 
         Args:
-            old: The label that the counts have.
-            new: The label of the row with the same bits.
+            old: The present label of the language in the counts.
+            new: The new label.
             seed: The seed of the rows.
             density: The density of the rows.
         """
@@ -152,7 +152,7 @@ class StoredOverlaps:
             self._remove_older(folder, name, unfinished=alone)
 
     def _would_shrink(self, overlaps: CachedOverlaps) -> bool:
-        """Return whether the cache already contains counts for more languages than `overlaps`."""
+        """Return whether the cache has counts for more languages of the store than `overlaps` has."""
         seed, density = overlaps.counts.seed, overlaps.counts.density
         newest = self._newest(seed, density)
         there = set(newest.languages) & set(self._store.languages_at(seed, density)) if newest else set()
@@ -161,7 +161,7 @@ class StoredOverlaps:
     # --------------------------------------------------------------------------------- generations
 
     def _generations(self, folder: str, *, unfinished: bool = False) -> set[str]:
-        """Return the names of the complete generations; with `unfinished`, of all generations."""
+        """Return the names of the generations in `folder` that have metadata; if `unfinished` is True, of all."""
         names = set()
         for key in self._storage.list(folder):
             name, _, rest = key.removeprefix(f"{folder}/").partition("/")
@@ -170,7 +170,7 @@ class StoredOverlaps:
         return names
 
     def _read(self, node: str, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the counts of one generation; None if they do not match its metadata, or were removed meanwhile."""
+        """Return the counts of the generation at the path `node`; None if they are missing or damaged."""
         try:
             document = self._storage.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
             if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:
@@ -191,7 +191,7 @@ class StoredOverlaps:
             return None
 
     def _write(self, folder: str, overlaps: CachedOverlaps) -> str:
-        """Write the counts of a generation, then its metadata, and return its name."""
+        """Write counts, then their metadata, as a new generation in `folder`, and return its name."""
         newest = max((int(name[:8]) for name in self._generations(folder, unfinished=True)), default=0)
         if newest == _LAST_GENERATION:
             # No process counts that often: another program made this folder and its content.
@@ -206,9 +206,14 @@ class StoredOverlaps:
         return name
 
     def _remove_older(self, folder: str, name: str, *, unfinished: bool) -> None:
-        """Remove the generations before `name`.
+        """Remove the generations in `folder` that are older than the generation `name`.
 
-        The metadata of a generation are removed first, so that no reader sees a generation without its counts.
+        The metadata of a generation are removed before its counts, so that no reader finds metadata without counts.
+
+        Args:
+            folder: The folder of the generations of one density and seed.
+            name: Name of the generation to keep.
+            unfinished: Whether generations without metadata are also removed.
         """
         for older in self._generations(folder, unfinished=unfinished):
             if older < name:
@@ -226,13 +231,13 @@ def _folder(seed: int, density: float) -> str:
 
 
 def _ancestors(folder: str) -> Iterator[str]:
-    """Yield the parents of a node and the node itself, outermost first."""
+    """Yield the paths of the groups above `folder`, outermost first, and then `folder` itself."""
     parts = folder.split("/")
     return ("/".join(parts[:depth]) for depth in range(1, len(parts) + 1))
 
 
 def _document(overlaps: CachedOverlaps, digest: str) -> Document:
-    """Return the metadata of an array of counts, which any reader of Zarr v3 understands."""
+    """Return the Zarr v3 metadata of an array of counts; `digest` is the SHA-256 of its bytes."""
     side = len(overlaps.languages)
     attributes: dict[str, Any] = {
         "overlaps_version": OVERLAPS_VERSION,

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from xsns_stream.errors import StoreError
 from xsns_stream.io.locks import try_lock
 from xsns_stream.store.fisher_array import FisherArray, discard_fisher
 from xsns_stream.store.format import ARRAY, FISHER_ARRAY, FOLDS, FisherKey, FoldKey, RowKey, fold_node
@@ -52,12 +51,12 @@ class PrunePlan:
 
     @property
     def things(self) -> int:
-        """The number of objects."""
+        """The number of objects in the plan."""
         return len(self.rows) + len(self.fisher) + len(self.folds) + len(self.leftovers)
 
     @property
     def bytes(self) -> int:
-        """The total size of all objects; records and other metadata are not counted."""
+        """The total size in bytes of the objects in the plan; records and other metadata are not counted."""
         return sum(sum(things.values()) for things in (self.rows, self.fisher, self.folds, self.leftovers))
 
 
@@ -140,8 +139,7 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
         StoreError: The store is read-only, or an object cannot be removed; objects that were removed before stay
             removed.
     """
-    if store.mode == "r":
-        raise StoreError(f"the store '{store.storage}' was opened for reading.", "open it with mode 'a'.")
+    store.require_writable()
     files = _Files.of(store)
     done = 0
 
@@ -174,21 +172,21 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
 
 
 def _folder(storage: Storage) -> Path:
-    """Return the folder of a store.
+    """Return the folder of a store whose leftovers are to be removed.
 
     Raises:
-        StoreError: The store is not in a folder.
+        StoreError: The store is in an object store.
     """
     return storage.folder(
         "leftovers of killed writers can be removed only in folders",
-        "run the build again, which completes the rows. An object store has no locks that show which writers are "
-        "active, so that leftovers cannot be told apart from objects that are being written.",
+        "run the build again, which completes the rows. In an object store, leftovers cannot be distinguished from "
+        "objects that are being written, because there are no locks that show which writers are active.",
     )
 
 
 @dataclass(frozen=True)
 class _Files:
-    """The files of a store and the rows to which they belong."""
+    """The arrays of a store, and methods that find the files of a row and the row of a file."""
 
     storage: Storage
     array: RowArray
@@ -200,7 +198,7 @@ class _Files:
         return cls(store.storage, array, values)
 
     def row_object(self, key: RowKey | FisherKey) -> str | None:
-        """Return the key of the object of a row; None if its density, seed or language is not among the labels."""
+        """Return the key of the object that contains a row; None if the labels of the array give the row no place."""
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)
@@ -251,7 +249,11 @@ class _Files:
         return name.endswith(_PARTIAL) and time.time() - written > YOUNG_S
 
     def discard_left(self, name: str) -> bool:
-        """Remove a file of a killed writer; return False if it was removed, committed or locked in the meantime."""
+        """Remove a file of a killed writer.
+
+        Returns:
+            False if the file no longer exists, or if another writer has committed or locked its row in the meantime.
+        """
         owner = self.owner(name)
         if owner is None:
             return self.storage.discard([name], None)

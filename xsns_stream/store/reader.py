@@ -32,10 +32,10 @@ _Label = TypeVar("_Label", int, float)
 
 
 def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
-    """Return the slot to which a row was written.
+    """Return the slot of a row, after checking that its record and the labels of the array state the same slot.
 
     Raises:
-        StoreError: The labels assign another slot to the row than the slot in its record.
+        StoreError: The labels give the row another slot than its commit record states.
     """
     slot = array.slot(record.key)
     if slot != record.slot:
@@ -81,7 +81,7 @@ class StoreReader:
 
     @property
     def exists(self) -> bool:
-        """Whether the store has been created."""
+        """Whether there is a store at the path."""
         if self._header is None:
             # The header never changes; therefore it is read only once.
             self._header = find_header(self.storage)
@@ -89,7 +89,7 @@ class StoreReader:
 
     @property
     def layout(self) -> ParameterLayout:
-        """The layout, which assigns a parameter to each bit."""
+        """The layout of the model's parameters, which assigns one parameter to each bit of a row."""
         return self.load().layout
 
     @property
@@ -127,7 +127,7 @@ class StoreReader:
         return iter(self.languages)
 
     def is_committed(self, language: str, seed: int, density: float) -> bool:
-        """Return whether a row is committed."""
+        """Return whether the store has a commit record of the row with this language, seed and density."""
         return self.storage.exists(RowKey.checked(language, seed, density).record)
 
     def records(self) -> tuple[CommitRecord, ...]:
@@ -200,10 +200,10 @@ class StoreReader:
         return array.read([(key, array.slot(key)) for key in keys], start, stop)
 
     def cardinalities(self, languages: Sequence[str], seed: int, density: float) -> Counts:
-        """Return |A| of each row according to its record: int64 [n].
+        """Return the number of selected parameters |A| of each row, from its commit record: int64 [n].
 
         Raises:
-            StoreError: The labels assign another slot to a row than the slot in its record.
+            LanguageError, StoreError: See :meth:`read`.
         """
         _, records = self.records_at(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
@@ -228,7 +228,9 @@ class StoreReader:
             yield columns
 
     def records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
-        """Return the array and the records of several rows, after comparing the slot in each record with the labels.
+        """Return the array of rows, and the commit records of several rows in the order of `languages`.
+
+        The slot in each record is compared with the labels of the array.
 
         Raises:
             LanguageError, StoreError: See :meth:`read`.

@@ -186,7 +186,7 @@ class FisherRecord:
 
 
 def _threshold(text: str) -> float:
-    """Return a threshold from the hexadecimal form of a float (`float.hex`).
+    """Return the threshold that `text` states in the hexadecimal form of a float (`float.hex`).
 
     Raises:
         FieldError: The text is not a number, or the number is too large or negative.

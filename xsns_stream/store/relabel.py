@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import LanguageError, StoreError
+from xsns_stream.io.tables import listed
 from xsns_stream.store.fisher_array import discard_fisher
 from xsns_stream.store.format import FisherKey, RowKey, check_language, suggestion
 from xsns_stream.store.overlap_cache import overlap_cache
@@ -48,10 +49,9 @@ class RelabelResult:
 
 
 def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progress | None = None) -> RelabelResult:
-    """Give the rows of a language another label; :meth:`SubNetworkStore.relabel` documents it."""
+    """Give the rows of a language another label; see :meth:`SubNetworkStore.relabel`."""
     check_language(new)
-    if store.mode == "r":
-        raise StoreError(f"the store '{store.storage}' was opened for reading.", "open it with mode 'a'.")
+    store.require_writable()
     if old == new:
         raise LanguageError(f"the old and the new label are both '{old}'.", "give another label as the new label.")
     rows = tuple(key for key in store.keys() if key.language == old)  # noqa: SIM118
@@ -115,9 +115,8 @@ def _check_free(store: SubNetworkStore, old: str, new: str) -> None:
         others = [key for key, former in _former_labels(within, new).items() if former != old]
         taken += [f"{key}{name}" for key in (others if interrupted else _former_labels(within, new))]
     if taken:
-        more = f" and {len(taken) - _NAMED} more" if len(taken) > _NAMED else ""
         raise LanguageError(
-            f"the store '{store.storage}' has a row '{new}' already: {', '.join(taken[:_NAMED])}{more}.",
+            f"the store '{store.storage}' has a row '{new}' already: {listed(taken, _NAMED)}.",
             f"nothing was changed. Choose another label, or remove that row first: xsns-stream prune "
             f"{store.storage} --lang {new}.",
         )
@@ -151,10 +150,10 @@ def _records(store: SubNetworkStore, language: str) -> Iterator[CommitRecord | F
 
 
 def _require_relabelled(store: SubNetworkStore, old: str, new: str) -> None:
-    """Check that an earlier call has relabelled the language.
+    """Check that an earlier call has changed the label `old` to `new`; call this if no row has the label `old`.
 
     Raises:
-        LanguageError: The store has no row of the language.
+        LanguageError: No row was relabelled from `old` to `new`: the store never had a row of the language `old`.
     """
     if old not in _former_labels(store, new).values():
         raise LanguageError(
@@ -163,10 +162,12 @@ def _require_relabelled(store: SubNetworkStore, old: str, new: str) -> None:
 
 
 def _claim(claims: ExitStack, store: SubNetworkStore, language: str, seed: int) -> None:
-    """Claim a row, so that no build measures it while it is relabelled.
+    """Claim the rows of a language and a seed, so that no build measures them while they are relabelled.
+
+    The claim is added to `claims`, which releases it.
 
     Raises:
-        StoreError: Another process is measuring the row.
+        StoreError: Another process is measuring the rows.
     """
     if not claims.enter_context(store.claimed(language, seed)):
         raise StoreError(
@@ -180,13 +181,13 @@ def _renamed(provenance: Provenance, old: str) -> Provenance:
 
 
 def _write_row(store: SubNetworkStore, key: RowKey, new: str) -> bool:
-    """Write a row under another label; return False if it was written before."""
+    """Write a copy of a row under the label `new`; return False if an earlier call has written it."""
     sub = store.read(key.language, key.seed, key.density)
     return store.write(replace(sub, language=new, provenance=_renamed(sub.provenance, key.language)))
 
 
 def _write_fisher(store: SubNetworkStore, key: FisherKey, old: str, new: str) -> bool:
-    """Write the Fisher values of a row under another label; return False if they were written before."""
+    """Write a copy of saved Fisher values under the label `new`; return False if an earlier call has written it."""
     values, record = store.fisher_values(key.language, key.seed), store.fisher_record(key.language, key.seed)
     if values is None or record is None:
         raise StoreError(f"{key} is no longer in '{store.storage}'.", "another process removed it; repeat the command.")

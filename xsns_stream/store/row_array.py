@@ -80,7 +80,7 @@ class RowArray:
 
     @property
     def geometry(self) -> Geometry:
-        """The sizes of the object that contains a row, if the row is not compressed."""
+        """The number and the size of the elements in the object of a row, if the row is not compressed."""
         return Geometry(self.words, self.chunk)
 
     @property
@@ -113,7 +113,7 @@ class RowArray:
     # ------------------------------------------------------------------------------------- writing
 
     def grow(self, *keys: RowKey) -> RowArray:
-        """Add the densities, seeds and languages of rows to the labels if they are missing; return the changed array.
+        """Return the array with labels for some rows; the missing ones are added to the metadata in the store.
 
         Shape and labels are stored in one document, so that a reader never sees labels that do not match the shape.
         """
@@ -145,7 +145,7 @@ class RowArray:
         return replace(self, labels=labels)
 
     def encoded(self, slot: Slot, bits: Words) -> bytes:
-        """Encode a row; return the bytes of its object."""
+        """Return the bytes of the object of the row at `slot`, with the words `bits`."""
         import zarr
         from zarr.buffer.cpu import Buffer
         from zarr.storage import MemoryStore
@@ -224,7 +224,7 @@ class RowArray:
         return bits
 
     def open_row(self, slot: Slot) -> RowReader:
-        """Open a row for reading. Call this inside `with` :meth:`reading`, which translates the errors."""
+        """Open the row at `slot` for reading. Call this inside `with` :meth:`reading`, whose errors name the row."""
         if self.compressed:
             return _ZarrRow(self, slot)
         if self.plain_files:
@@ -232,7 +232,10 @@ class RowArray:
         return StoredRow(self.storage, self.object_key(slot), self.geometry)
 
     def open_file(self, slot: Slot, keep_open: bool = True) -> LocalRow:
-        """Open the file of an uncompressed row. Call this inside `with` :meth:`reading`, which translates errors."""
+        """Open the file of the uncompressed row at `slot`. Call this inside `with` :meth:`reading`.
+
+        If `keep_open` is False, the file is closed after each read.
+        """
         folder = self.storage.folder("rows can be opened as files only in a folder", "read them through the storage.")
         return LocalRow(folder / self.object_key(slot), self.geometry, keep_open)
 
@@ -263,12 +266,12 @@ class RowArray:
         )
 
     def rebuild_hint(self, key: RowKey) -> str:
-        """Return a hint on how to repair a damaged row."""
+        """Return the hint of an error about a damaged row: how to build the row again."""
         return f"run `xsns-stream verify`; to build the row again, delete '{self.storage.full_name(key.node)}' first."
 
     @cached_property
     def zarr_array(self) -> Any:
-        """The Zarr array of the rows."""
+        """The array of rows, as an object of the library Zarr."""
         import zarr
 
         return zarr.open_array(store=self.storage.zarr_store(), path=ARRAY, mode="r", zarr_format=3)
@@ -384,6 +387,10 @@ def write_coordinates(root: Any, labels: Labels) -> None:
 
     This package does not read these arrays. It reads the labels from the attributes of the array of rows, because
     attributes and shape change in one step.
+
+    Args:
+        root: The store, as an object that Zarr accepts.
+        labels: The labels of the array of rows.
     """
     wanted: dict[str, npt.NDArray[Any]] = {
         "density": np.array(labels.densities, np.float64),
@@ -398,7 +405,7 @@ def write_coordinates(root: Any, labels: Labels) -> None:
 
 
 def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
-    """Open the array of a coordinate, or create it if it is missing."""
+    """Open the array `name` of the labels of one axis, or create it, in the shape of `values`, if it is missing."""
     import zarr
 
     try:
@@ -419,7 +426,7 @@ def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
 
 @contextmanager
 def _zarr_errors(root: Any, name: str) -> Iterator[None]:
-    """Turn the errors that Zarr raises for unusable metadata into a :class:`StoreError`."""
+    """Turn the errors that Zarr raises in the `with` block, for metadata of the array `name`, into a StoreError."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, ArithmeticError) as error:

@@ -266,7 +266,10 @@ class CoordinateDocument(Struct):
 
 
 class Reliability(Struct):
-    """The measures of the repeatability of a row. Unknown fields, which later versions may write, are ignored."""
+    """How repeatable the measurement of a row is: its split-half coefficients and its stability curve.
+
+    Unknown fields, which later versions may write, are ignored.
+    """
 
     split_half: Share | None = None
     split_half_of_row: Share | None = None
@@ -289,7 +292,7 @@ OptionValue = Specification | int | float | bool | Annotated[list[Specification]
 
 
 class Inputs(Struct):
-    """The locations of the text and the model of a row."""
+    """The locations of the text and the model of a row, and the options with which they are read."""
 
     texts: Annotated[list[Specification], Meta(max_length=1000)] | None = None
     model: Specification | None = None
@@ -319,7 +322,7 @@ class Checkpoint(Struct):
 
 
 class ProvenanceBounds(Struct):
-    """Bounds of the numbers in a row's provenance."""
+    """The fields of a row's provenance that contain numbers, with the bounds of these numbers."""
 
     examples: Count
     examples_asked: Count

@@ -1,8 +1,8 @@
 """Objects that contain rows: their inner chunks, their shard index, and readers of uncompressed rows.
 
 The object of a row is a Zarr shard: its inner chunks, then their index. The index contains the offset and the length of
-each chunk as little-endian uint64, and a CRC-32C of these numbers. The checksum is verified once,
-when a row is opened. After that, a block of words can be read as one range of bytes, without Zarr.
+each chunk as little-endian uint64, and a CRC-32C of these numbers. The checksum is verified once, when a row is opened.
+After that, a block of words can be read as one range of bytes, without Zarr.
 
 A few bytes of a compressed chunk may expand to gigabytes. Before a library decompresses a chunk,
 :func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
@@ -54,7 +54,7 @@ class Geometry:
 
     @property
     def chunks(self) -> int:
-        """The number of inner chunks."""
+        """The number of inner chunks of the object."""
         return -(-self.length // self.chunk)
 
     @property
@@ -64,7 +64,7 @@ class Geometry:
 
     @property
     def index_start(self) -> int:
-        """The offset of the index in bytes, which equals the size of all chunks."""
+        """The offset of the index in the object in bytes, which equals the size of all chunks together."""
         return self.chunks * self.chunk_bytes
 
     @property
@@ -74,11 +74,11 @@ class Geometry:
 
     @property
     def object_bytes(self) -> int:
-        """The size of the object in bytes."""
+        """The size in bytes of the object: its chunks, its index and the checksum."""
         return self.index_start + self.index_bytes
 
     def index(self) -> bytes:
-        """Return the index of an object whose chunks are stored in order."""
+        """Return the bytes of the index of an object whose chunks are stored in order."""
         import google_crc32c
 
         entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]
@@ -138,7 +138,10 @@ Run = tuple[int, int, int]
 
 
 def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
-    """Return the byte ranges that contain the words of a row, in order. Adjacent chunks form one range.
+    """Return where the words of a row are in its object: (first word, last word, byte offset) of each run of words.
+
+    The runs are in the order of the words; the last word is exclusive. Chunks that are adjacent in the object form one
+    run.
 
     Args:
         index: The bytes of the index, from the end of the object.
@@ -167,7 +170,10 @@ def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
 
 
 def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the parts of `runs` that contain the words from `start` to `stop` (exclusive)."""
+    """Yield (first word, last word, byte offset) of the parts of `runs` within the words `start` to `stop`.
+
+    The last word and `stop` are exclusive.
+    """
     for first, last, offset in runs:
         low, high = max(start, first), min(stop, last)
         if low < high:
@@ -328,7 +334,14 @@ def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
 
 
 def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected: int) -> int | None:
-    """Return the decompressed size of a chunk; None if it cannot be determined."""
+    """Return the decompressed size of a chunk in bytes; None if it cannot be determined.
+
+    Args:
+        codec: The compressor of the chunk.
+        read: Takes a number of bytes, and returns this many from the beginning of the chunk.
+        length: Compressed size of the chunk in bytes.
+        expected: Size in bytes that the chunk must have after decompression; at most one byte more is decompressed.
+    """
     if isinstance(codec, schemas.BloscCodec):
         return int.from_bytes(read(min(length, _HEADER))[4:8], "little")
     if isinstance(codec, schemas.GzipCodec):
@@ -342,10 +355,10 @@ def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected
 
 
 def _zstd_size(header: bytes) -> int | None:
-    """Return the decompressed size that the header of a Zstandard frame states; None if it states no size.
+    """Return the decompressed size in bytes that the header of a Zstandard frame states; None if it states no size.
 
-    The result is −1 if the bytes are not the header of a Zstandard frame.
-    The header is specified in RFC 8878, section 3.1.1.1.
+    The result is −1 if the bytes are not the header of a Zstandard frame. The header is specified in RFC 8878,
+    section 3.1.1.1.
     """
     if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:
         return -1
@@ -360,9 +373,9 @@ def _zstd_size(header: bytes) -> int | None:
 
 
 def _zstd_trial(data: bytes, expected: int) -> int | None:
-    """Return the decompressed size of a frame whose header does not state it, by decompressing the frame.
+    """Return the decompressed size of a Zstandard frame, by decompressing it into a buffer of `expected` bytes.
 
-    The output buffer has the expected size.
+    The result is None if the frame cannot be decompressed, or does not fit into the buffer.
     """
     from numcodecs import zstd
 

@@ -112,7 +112,7 @@ class SubNetworkStore(StoreReader):
 
     @property
     def fold_counts(self) -> tuple[int, ...]:
-        """Every K for which the store has rows in K folds, in ascending order; empty if it has no folds."""
+        """The numbers of folds K for which the store has rows, in ascending order; empty if it has no folds."""
         return fold_counts(self.storage)
 
     def folds(self, count: int) -> tuple[SubNetworkStore, ...]:
@@ -132,10 +132,10 @@ class SubNetworkStore(StoreReader):
         return self._folds[count]
 
     def reliability(self, record: CommitRecord) -> dict[str, Any]:
-        """Return the measures of the repeatability of a row, from its commit record or from the records of its folds.
+        """Return the entry `reliability` of a row's provenance, with the split-half coefficient if it is known.
 
-        Commit records are never rewritten. If a row was committed without a split-half measure and folds were added
-        later, this measure is therefore in the records of the folds.
+        Commit records are never rewritten. If a row was committed without a split-half coefficient and folds were added
+        later, the coefficient is only in the records of the folds, and is read from there.
         """
         known = dict(record.provenance.reliability)
         for count in self.fold_counts if "split_half" not in known else ():
@@ -248,7 +248,7 @@ class SubNetworkStore(StoreReader):
         A claim covers all densities, folds and saved Fisher values of one language and seed, because one measurement
         gives all of them. The method does not wait: it yields False if another process has claimed the row. A claim
         ends when its process ends. Rows can be written without a claim, because every row has its own lock and only
-        the first commit succeeds. An object store has no locks of this kind, so that every claim is granted there.
+        the first commit succeeds. An object store has no locks of this kind; every claim is granted there.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -280,6 +280,14 @@ class SubNetworkStore(StoreReader):
         self._ensure(Header.of(fisher.provenance, fisher.layout), None)
         return save_fisher(self.storage, key, fisher, encoding)
 
+    def check_writable(self) -> None:
+        """Check, before a measurement, that the folder of the store may be written to.
+
+        Raises:
+            StoreError: The folder or its file system is read-only.
+        """
+        self.storage.check_writable()
+
     def check_saves_fisher(self) -> None:
         """Check, before a measurement, that Fisher values can be saved in this store.
 
@@ -291,7 +299,7 @@ class SubNetworkStore(StoreReader):
     def discard(self, language: str, seed: int, density: float) -> bool:
         """Remove the commit record of a row, then its object.
 
-        The labels of the row are not removed, so that the slots of other rows do not change.
+        The labels of the row are kept. The slots of other rows therefore do not change.
 
         Returns:
             Whether the commit record or the object existed.
@@ -300,8 +308,7 @@ class SubNetworkStore(StoreReader):
             LanguageError, UsageError: The label of the row is not valid.
             StoreError: The store is read-only, or the row cannot be removed.
         """
-        if self.mode == "r":
-            raise StoreError(f"the store '{self.storage}' was opened for reading.", "open it with mode 'a'.")
+        self.require_writable()
         return discard_row(self.storage, self.layout, RowKey.checked(language, seed, density))
 
     def relabel(self, old: str, new: str, on_progress: Progress | None = None) -> RelabelResult:
@@ -336,12 +343,23 @@ class SubNetworkStore(StoreReader):
         """
         return self.storage.scratch()
 
-    def _ensure(self, header: Header, key: RowKey | None) -> None:
-        """Create the store if it does not exist, and check that rows with this header may be written to it."""
+    def require_writable(self) -> None:
+        """Raise an error if the store was opened for reading only.
+
+        Raises:
+            StoreError: The store was opened with mode `r`.
+        """
         if self.mode == "r":
             raise StoreError(
-                f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
+                f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to change it."
             )
+
+    def _ensure(self, header: Header, key: RowKey | None) -> None:
+        """Create the store if it does not exist, and check that rows with this header may be written to it.
+
+        A new store gets a slot for `key`, unless `key` is None.
+        """
+        self.require_writable()
         if not self._ensured:
             may_exist = self.mode != "w-"
             self._header = ensure_store(self.storage, header, key, self._compressor, may_exist=may_exist)
@@ -362,7 +380,7 @@ class SubNetworkStore(StoreReader):
         ]
 
     def info(self) -> dict[str, Any]:
-        """Return a summary of the store that consists of plain JSON values."""
+        """Return the contents of the store as JSON values, as `xsns-stream info --json` prints them."""
         return summary(self)
 
     def verify(self, on_progress: Progress | None = None) -> list[Finding]:
@@ -382,7 +400,7 @@ class SubNetworkStore(StoreReader):
 
 
 def summary(store: SubNetworkStore) -> dict[str, Any]:
-    """Return a summary of a store that consists of plain JSON values."""
+    """Return the contents of a store as JSON values; see :meth:`SubNetworkStore.info`."""
     header, records = store.load(), store.records()
     array = RowArray.open(store.storage, header.layout)
     fisher = [record for key in store.fisher_keys() if (record := store.fisher_record(key.language, key.seed))]
@@ -424,13 +442,16 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
 
 
 def _texts(records: Iterable[CommitRecord]) -> list[dict[str, Any]]:
-    """Return the counts of lines and tokens in the records, once for each language and seed."""
+    """Return the language, the seed, and the counts of lines and tokens of each text in the records.
+
+    Rows of several densities have the same text, which is returned once.
+    """
     texts = {(record.language, record.seed): record.provenance.text for record in records if record.provenance.text}
     return [{"language": language, "seed": seed} | dict(text) for (language, seed), text in texts.items()]
 
 
 def _fold_summary(store: SubNetworkStore, count: int) -> dict[str, Any]:
-    """Return a summary of the rows that were measured in `count` folds."""
+    """Return the number of rows that have all of `count` folds, and the size in bytes of all rows in these folds."""
     folds = store.folds(count)
     complete = set(store.keys()).intersection(*(fold.keys() for fold in folds))
     return {

@@ -15,13 +15,20 @@ from xsns_stream.types import ParameterLayout, SubNetwork
 
 
 class OtherBitsError(StoreError):
-    """Raised if the row to be written is committed already with other bits."""
+    """Raised if the row to be written was committed before, with other bits."""
 
 
 def ensure_store(
     storage: Storage, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool
 ) -> Header:
-    """Return the header of the store in a storage. If there is no store, create it with a slot for `key`.
+    """Return the header of the store in a storage; if there is no store, create it.
+
+    Args:
+        storage: The storage.
+        header: The header of a new store.
+        key: The row for which a new store gets a slot; None for no row.
+        compressor: The compressor of a new store.
+        may_exist: Whether it is allowed that the store exists.
 
     Raises:
         StoreError: The store cannot be created, or it exists and `may_exist` is False.
@@ -85,13 +92,14 @@ def _is_committed(storage: Storage, key: RowKey, digest: str) -> bool:
     if record is not None and record.sha256 != digest:
         raise OtherBitsError(
             f"the row {key} of '{storage}' is committed already, with other bits.",
-            "a committed row is never overwritten: write to another store, or delete its commit record.",
+            "a committed row is never overwritten: write to another store, or remove the row first with "
+            "`xsns-stream prune`.",
         )
     return record is not None
 
 
 def discard_row(storage: Storage, layout: ParameterLayout, key: RowKey) -> bool:
-    """Remove the commit record of a row, then its object; return whether one of them existed."""
+    """Remove the commit record of a row, then its object; return whether the record or the object existed."""
     array = RowArray.open(storage, layout)
     slot = array.labels.slot(key)
     if slot is None:

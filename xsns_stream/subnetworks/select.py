@@ -73,9 +73,9 @@ def extract_subnetwork(
 ) -> SubNetwork:
     """Return the sub-network of the parameters with the largest Fisher values.
 
-    There is one threshold for all tensors together. All values that equal the threshold are selected, so that the
-    result does not depend on the order of parameters. The sub-network of a larger density contains the
-    sub-network of a smaller density. Zeros are never selected.
+    There is one threshold for all tensors together. All values that equal the threshold are selected. The result
+    therefore does not depend on the order of parameters. The sub-network of a larger density contains the sub-network
+    of a smaller density. Zeros are never selected.
 
     Args:
         fisher: The Fisher values. If the tensors are on a device, such as a GPU, selection and packing run there, and
@@ -85,10 +85,10 @@ def extract_subnetwork(
         seed: The seed; that of the provenance of `fisher` by default.
         quantile: The method for the threshold. `exact` uses the K-th largest value, K = ⌊density · P + ½⌋; if fewer
             than K values are positive, `cardinality` and `density_realised` are smaller. `histogram` estimates the K-th
-            largest value from a histogram of 32,768 bins, within 2⁻⁷ of its value (float32), so that about K values are
-            selected; thresholds for further densities are estimated from the same histogram. `percentile` uses
-            exactly the threshold of `numpy.percentile(values, (1 − density) · 100)`, as in the code of the authors. No
-            method concatenates or copies the values.
+            largest value from a histogram of 32,768 bins, within 2⁻⁷ of its value (float32), and selects about K
+            values; thresholds for further densities are estimated from the same histogram. `percentile` uses exactly
+            the threshold of `numpy.percentile(values, (1 − density) · 100)`, as in the code of the authors. No method
+            concatenates or copies the values.
 
     Raises:
         UsageError: The density is outside of (0, 1], or the quantile is unknown.
@@ -128,7 +128,7 @@ def extract_subnetworks(
         raise FisherError(f"the top {requested} of these Fisher values cannot be selected: {error}.") from error
     if any(top.cardinality == 0 for top in selected):
         raise FisherError(
-            f"every Fisher value of language '{name}' is zero, so that it has no sub-network.",
+            f"every Fisher value of language '{name}' is zero: the language has no sub-network.",
             "the model's output does not depend on these parameters.",
         )
     return tuple(
@@ -198,7 +198,7 @@ class _Source(Protocol):
     dtype: np.dtype[Any]
 
     def top(self, ranks: Sequence[int]) -> list[_Top]:
-        """Return, for each K in `ranks`, the bits of the K largest values except zeros, their number and minimum."""
+        """Return (bits, number, minimum) of the K largest values except zeros, for each K in `ranks`."""
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the result of `xsns_kernels.pattern_histogram` for the values: int64 [32768]."""
@@ -275,10 +275,10 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
 
 
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
-    """Select the values that are not below the threshold of `numpy.percentile`.
+    """Return, for each density, the selection of the values that reach the threshold of `numpy.percentile`.
 
     NumPy interpolates this threshold between two adjacent values of the sorted vector. If one of these two values is
-    used as the threshold instead, the same values are selected, so that the selection can be computed from ranks.
+    used as the threshold instead, the same values are selected. The selection is therefore computed from ranks.
     """
     percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
     neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))

@@ -1,7 +1,7 @@
 """Value types that the stages exchange, in the order of the data flow.
 
-All types are frozen: a stage receives one and returns another. No type imports torch, so that all stages after the
-store work without torch and start fast. Symbols in shapes: L languages, P parameters, W = ceil(P/64) words.
+All types are frozen: a stage receives one and returns another. No type imports torch. All stages after the store
+therefore work without torch and start fast. Symbols in shapes: L languages, P parameters, W = ceil(P/64) words.
 """
 
 from xsns_stream.types.evaluations import Evaluation

@@ -32,7 +32,7 @@ _TRIM_PERCENT: Final = 0.5
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """Return the axes of a new pyplot figure of this size in inches; all labels are kept inside the figure."""
+    """Return the axes of a new pyplot figure of `width` × `height` inches; all labels are kept inside the figure."""
     from matplotlib import pyplot
 
     return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
@@ -62,7 +62,10 @@ def colour_scale(values: Reals, own: npt.NDArray[np.bool_]) -> tuple[ScalarMappa
 
 
 def draw_cells(axes: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: ScalarMappable) -> None:
-    """Draw the cells of a heat map. Cells in `own` are white, and undefined cells are grey."""
+    """Draw the cells of a heat map into axes, in colours from :func:`colour_scale`.
+
+    Cells in `own` are white, and undefined cells are grey.
+    """
     from matplotlib.colors import to_rgba
 
     pixels = np.asarray(colours.to_rgba(np.nan_to_num(values)))

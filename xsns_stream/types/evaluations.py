@@ -214,7 +214,7 @@ class Evaluation:
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=labels).reset_index()
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return the means as a table, and its caption."""
+        """Return a table of the means of all metrics, and its caption."""
         frame = self.to_frame().pivot(index="predictor", columns="metric", values="mean")
         frame = frame.loc[list(self.predictors), list(self.metrics)].rename_axis(index=None, columns=None)
         about = f"{scores_name(self.settings.task, self.settings.metric)} ({self.settings.unit})"
@@ -234,7 +234,10 @@ class Evaluation:
         return "\n".join((*tables, html_notes((*sentences, *self.notes))))
 
     def _intervals(self, mean: Reals, low: Reals, high: Reals, p: Reals | None = None) -> pd.DataFrame:
-        """Return a frame of texts, with one row for each predictor and one column for each metric."""
+        """Return a frame whose cells are texts: a mean, its confidence interval and, if given, its p-value.
+
+        All arrays are float64 [P, M]; rows of the frame are predictors, and columns are metrics.
+        """
         import pandas as pd
 
         unknown = np.full_like(mean, np.nan) if p is None else p
@@ -267,7 +270,10 @@ class Evaluation:
 
 
 def _with_interval(mean: float, low: float, high: float, p: float) -> str:
-    """Return a mean with its confidence interval and its p-value, if they are known; empty for an undefined mean."""
+    """Return a mean, its confidence interval from `low` to `high` and its p-value as text, as far as they are known.
+
+    An undefined mean gives an empty text.
+    """
     if isnan(mean):
         return ""
     interval = "" if isnan(low) else f" [{low:.3g}, {high:.3g}]"

@@ -31,7 +31,7 @@ def html_table(
 ) -> str:
     """Return a frame as an HTML table with a caption above it and notes below it; all text is escaped.
 
-    The table has no colours of its own, so that it is readable in light and dark notebooks.
+    The table sets no colours. It is therefore readable in light and dark notebooks.
 
     Args:
         frame: The table. Missing values are empty cells.
@@ -66,7 +66,10 @@ def _visible(cell: object) -> object:
 
 
 def _shortened(frame: pd.DataFrame, max_rows: int, max_columns: int) -> list[str]:
-    """Return a sentence with the numbers of rows and columns that are shown; no sentence if all are shown."""
+    """Return a list with a sentence on the rows and columns that are shown; empty if all are shown.
+
+    At most `max_rows` rows and `max_columns` columns are shown.
+    """
     sizes = (("rows", len(frame), max_rows), ("columns", len(frame.columns), max_columns))
     # pandas shows as many rows at the top as at the bottom.
     shown = [f"{most // 2 * 2:,} of {count:,} {name}" for name, count, most in sizes if count > most]

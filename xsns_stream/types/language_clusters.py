@@ -25,8 +25,8 @@ class LanguageClusters:
     """Clusters of languages, which result from cutting a tree.
 
     Attributes:
-        clusters: The codes of each cluster. Clusters and codes are in the order of the leaves of the tree, so that
-            neighbouring clusters are similar.
+        clusters: The codes of each cluster. Clusters and codes are in the order of the leaves of the tree; neighbouring
+            clusters are similar.
         families: {code: name of its top-level family in Glottolog}, for the languages whose family is known.
         agreement: The adjusted Rand index of the clusters and the families, over the languages with a known family. It
             is 1 if both divisions are the same, and about 0 if they agree only by chance. NaN if fewer than two
@@ -87,7 +87,9 @@ class LanguageClusters:
 
     def _caption(self) -> str:
         known = "unknown" if np.isnan(self.agreement) else f"{self.agreement:.2f}"
-        return f"{len(self)} clusters; adjusted Rand index with language families: {known}"
+        return (
+            f"{len(self)} cluster{'' if len(self) == 1 else 's'}; adjusted Rand index with language families: {known}"
+        )
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame(), self._caption())
@@ -97,7 +99,7 @@ class LanguageClusters:
 
 
 def language_clusters(tree: LanguageTree, count: int) -> LanguageClusters:
-    """Cut a tree into clusters.
+    """Cut a tree of languages into clusters, and compare the clusters with language families and scripts.
 
     Args:
         tree: The tree.
@@ -121,7 +123,12 @@ def language_clusters(tree: LanguageTree, count: int) -> LanguageClusters:
 
 
 def _agreement(owner: Mapping[str, int], groups: Mapping[str, str]) -> float:
-    """Return the adjusted Rand index of clusters and groups of languages; NaN for fewer than two groups."""
+    """Return the adjusted Rand index of clusters and groups of languages; NaN for fewer than two groups.
+
+    Args:
+        owner: {code: index of its cluster}.
+        groups: {code: name of its group}, for the languages to compare.
+    """
     if len(set(groups.values())) < 2:
         return float("nan")
     labels = np.unique(list(groups.values()), return_inverse=True)[1]
@@ -129,7 +136,9 @@ def _agreement(owner: Mapping[str, int], groups: Mapping[str, str]) -> float:
 
 
 def adjusted_rand(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> float:
-    """Return the adjusted Rand index of two divisions of the same items (Hubert and Arabie 1985).
+    """Return the adjusted Rand index of two divisions of the same N items (Hubert and Arabie 1985).
+
+    `first` and `second` [N] contain the group of each item in the two divisions.
 
     >>> adjusted_rand(np.array([0, 0, 1, 1]), np.array([5, 5, 7, 7]))
     1.0

@@ -48,8 +48,8 @@ class LanguageTree:
 
     Attributes:
         languages: L codes, in the order of the matrix.
-        linkage: float64 [L − 1, 4], the clustering as :func:`scipy.cluster.hierarchy.linkage` returns it. The
-            leaves are ordered so that the sum of the distances between neighbouring leaves is smallest.
+        linkage: float64 [L − 1, 4], the clustering as :func:`scipy.cluster.hierarchy.linkage` returns it. The order of
+            the leaves minimises the sum of the distances between neighbouring leaves.
         support: How often each group occurs in resampled trees; None if nothing was resampled.
     """
 
@@ -159,8 +159,8 @@ def distances(similarity: Reals) -> Reals:
     """Return float64 [L, L]: 1 − similarity, symmetric, not negative, and zero on the diagonal.
 
     If the matrix is not symmetric, the mean of both directions is used. Pairs with an undefined similarity get the
-    largest defined distance. If a similarity is larger than 1, all distances grow by the same number, so that the
-    smallest one is zero.
+    largest defined distance. If a similarity is larger than 1, the same number is added to all distances; the smallest
+    distance is then zero.
 
     Args:
         similarity: float64 [L, L]; the diagonal is ignored.
@@ -180,8 +180,8 @@ def average_linkage(similarity: Reals, *, ordered: bool = True) -> Reals:
 
     Args:
         similarity: float64 [L, L], L ≥ 2; the diagonal is ignored.
-        ordered: Whether to order the leaves so that the sum of the distances between neighbouring leaves is smallest,
-            which takes longer.
+        ordered: Whether the order of the leaves minimises the sum of the distances between neighbouring leaves, which
+            takes longer.
 
     Returns:
         float64 [L − 1, 4], as :func:`scipy.cluster.hierarchy.linkage` returns it.
@@ -211,7 +211,7 @@ def cluster_order(similarity: Reals) -> tuple[npt.NDArray[np.intp], Reals | None
 
 
 def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
-    """Return intp [L]: the index of the cluster of each leaf when the tree is cut into `count` clusters."""
+    """Return intp [L]: the index of the cluster of each leaf when the tree `linkage` is cut into `count` clusters."""
     leaves = len(linkage) + 1
     owner = np.arange(leaves, dtype=np.intp)
     members: dict[int, list[int]] = {leaf: [leaf] for leaf in range(leaves)}
@@ -223,7 +223,7 @@ def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
 
 
 def joined_groups(linkage: Reals) -> list[frozenset[int]]:
-    """Return, for each join, the set of leaves below it."""
+    """Return, for each join of the tree `linkage` [L − 1, 4], the set of the leaves below it."""
     leaves = len(linkage) + 1
     members = [frozenset([leaf]) for leaf in range(leaves)]
     for left, right in linkage[:, :2].astype(int).tolist():
@@ -232,7 +232,7 @@ def joined_groups(linkage: Reals) -> list[frozenset[int]]:
 
 
 def support_of(linkage: Reals, resampled: Iterable[Reals]) -> tuple[Reals, int]:
-    """Return the share of resampled trees that contain each group of a tree, and the number of resampled trees.
+    """Return the share [L − 1] of resampled trees that contain each group of a tree, and the number of these trees.
 
     Args:
         linkage: float64 [L − 1, 4], the tree.

@@ -27,7 +27,7 @@ def check_words(bits: Words, size: int) -> None:
 
 
 def has_pad_bits(bits: Words, size: int) -> bool:
-    """Return whether any pad bit (a bit after the last parameter) is set."""
+    """Return whether a pad bit is set, which is a bit of `bits` after the last of `size` parameters."""
     tail = size % WORD_BITS
     return bool(tail and int(bits[-1]) >> tail)
 
@@ -80,10 +80,10 @@ class BitSet:
     - `a & b`, `a | b`, `a - b` and `a ^ b` return a :class:`ParameterSet`, whatever the types of `a` and `b` are. The
       result has no language, seed, threshold, density or provenance.
     - `a <= b`, `a < b` and `a >= b` test for a subset, a proper subset and a superset.
-    - `a == b` tests whether both sets contain the same parameters of the same layout. Language and seed are ignored, so
-      that `a <= b` and `a >= b` together imply `a == b`. Sets of different layouts are unequal. Sets are not hashable.
-    - `len(a)` is the cardinality; an empty set is false.
-    - `("encoder.w", (3, 4)) in a` tests whether the set contains an element of a tensor. In `("encoder.w", 7) in a`,
+    - `a == b` tests whether both sets contain the same parameters of the same layout. Language and seed are ignored; `a
+    <= b` and `a >= b` together therefore imply `a == b`. Sets of different layouts are unequal. Sets are not hashable.
+    - `len(a)` is the cardinality; an empty set is false. - `("encoder.w", (3, 4)) in a` tests whether the set contains
+    an element of a tensor. In `("encoder.w", 7) in a`,
       the element is given by its index in row-major order.
     - `12345 in a` does the same for the index of a parameter in the layout.
 
@@ -232,7 +232,7 @@ class BitSet:
         return Share(name, count_bits(self.bits, start, stop), stop - start)
 
     def to_numpy(self) -> npt.NDArray[np.bool_]:
-        """Return the set as a boolean array: bool [P]."""
+        """Return the set as a boolean array, bool [P]: whether each parameter is in the set."""
         return unpack_bits(self.bits, self.size)
 
     def mask(self, name: str) -> npt.NDArray[np.bool_]:

@@ -67,7 +67,7 @@ class ParameterLayout:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """First bit of each tensor."""
+        """The bit of the first element of each tensor."""
         return tuple(int(o) for o in np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)[:-1]]))
 
     @cached_property
@@ -125,14 +125,14 @@ class ParameterLayout:
         )
 
     def difference(self, other: ParameterLayout) -> str:
-        """Return a phrase that names the first difference of two layouts with different digests."""
+        """Return a phrase that names the first difference of this layout and `other`, whose digest is different."""
         pairs = zip(self.names, self.shapes, other.names, other.shapes, strict=False)
         for number, (name, shape, other_name, other_shape) in enumerate(pairs):
             if name != other_name:
                 return f"tensor {number} is '{name}' in one and '{other_name}' in the other"
             if shape != other_shape:
                 return f"'{name}' has the shape {list(shape)} in one and {list(other_shape)} in the other"
-        return f"one has {len(self.names)} tensors and the other has {len(other.names)}"
+        return f"the numbers of tensors are {len(self.names)} and {len(other.names)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that :meth:`from_json` reads."""
@@ -153,7 +153,16 @@ class ParameterLayout:
 
 
 def _row_major_offset(name: str, position: object, shape: tuple[int, ...]) -> int:
-    """Return the row-major offset of an element in its tensor; −1 if an index is out of bounds."""
+    """Return the row-major offset of an element in the tensor `name`; −1 if an index is out of bounds.
+
+    Args:
+        name: Name of the tensor, for messages.
+        position: One integer (the offset), or a tuple with one integer for each axis.
+        shape: Shape of the tensor.
+
+    Raises:
+        UsageError: `position` has another form.
+    """
     if isinstance(position, int | np.integer):
         return index(position)
     if not (

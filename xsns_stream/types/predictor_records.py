@@ -155,7 +155,7 @@ class Difference:
     languages: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of JSON types."""
+        """Return the difference as a dictionary of JSON types."""
         return {
             "what": self.what,
             "sentence": self.sentence,
@@ -206,7 +206,15 @@ def _value_difference(
     value_of: Callable[[PredictorRecord], Hashable],
     shown: Callable[[PredictorRecord], object],
 ) -> Iterator[Difference]:
-    """Yield a difference if the known values of the predictors are not all equal; an empty value means unknown."""
+    """Yield a difference if a value of the records of the predictors is not the same in all records.
+
+    Args:
+        what: Kind of the difference, such as `model`.
+        begins: Beginning of the sentence about it.
+        known: {predictor: its record}.
+        value_of: Function that returns the value of a record; an empty value means unknown and is not compared.
+        shown: Function that returns the value for the sentence.
+    """
     values = {name: value for name, record in known.items() if (value := value_of(record))}
     distinct = set(values.values())
     if len(distinct) < 2:
@@ -236,7 +244,10 @@ def _example_counts(record: PredictorRecord, languages: Sequence[str]) -> dict[s
 
 
 def _count_difference(known: Records, languages: Sequence[str]) -> Iterator[Difference]:
-    """Yield a difference if predictors used different numbers of examples of a language."""
+    """Yield a difference if predictors used different numbers of examples of a language.
+
+    `known` is {predictor: its record}.
+    """
     counts = {name: _example_counts(record, languages) for name, record in known.items()}
     differing = [
         code for code in languages if len({frozenset(own[code]) for own in counts.values() if code in own}) > 1
@@ -259,7 +270,10 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _text_difference(known: Records, languages: Sequence[str]) -> Iterator[Difference]:
-    """Yield a difference if predictors used different texts for a language, or if the names of their corpora differ."""
+    """Yield a difference if predictors used different texts for a language, or if the names of their corpora differ.
+
+    `known` is {predictor: its record}.
+    """
     differing: dict[str, dict[str, str]] = {}
     for code in languages:
         texts = {name: record.texts[code] for name, record in known.items() if code in record.texts}
@@ -321,7 +335,7 @@ def _missing_records(unknown: Sequence[str], known: Records) -> Iterator[Differe
         names = listed([f"'{name}'" for name in unknown])
         yield Difference(
             "unknown",
-            f"the text, the model and the number of examples of {names} were not recorded, so that they cannot be "
+            f"the text, the model and the number of examples of {names} were not recorded, and cannot be "
             f"compared with those of the other predictors. Matrices in .parquet, .json and .npz files contain such a "
             "record.",
             dict.fromkeys(unknown),

@@ -33,7 +33,7 @@ class Provenance:
         head: Seed of the randomly initialised task head, such as `seed=0`, which is used if the weights contain no
             head; empty for language models.
         quantile: Method of computing the threshold: `exact`, `histogram` or `percentile`. Empty for the default of the
-            estimator, which is `percentile` for `authors` and `exact` for the others.
+            estimator: `percentile` for `authors`, and `exact` for all other estimators.
         seed: Seed for sampling and masking.
         dtype: Precision of the model's weights during computation, with `+bf16-autocast` or `+fp16-autocast` under
             automatic mixed precision.
@@ -49,7 +49,7 @@ class Provenance:
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
             beyond the maximum length, and `tokens_unknown`, the share of tokens that are not in the vocabulary;
             `framing_tokens`, the number of special tokens around a text.
-        inputs: Where the text and the model were, so that more rows can be built without naming them again: `texts`, a
+        inputs: Where the text and the model were; more rows can then be built without naming them again: `texts`, a
             list of specifications of a corpus; `model`; `options`, the options of the text and of the parameters that
             were given. A path is relative to the folder of the store, and begins with a full stop. Empty if it was not
             recorded.
@@ -102,7 +102,7 @@ class Provenance:
     )
 
     def experiment(self) -> dict[str, Any]:
-        """Return the fields that all rows of one store share."""
+        """Return {name: value} of the fields that must be equal in all rows of a store."""
         return {name: getattr(self, name) for name in self.SHARED}
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
+from xsns_stream.io.tables import listed
 from xsns_stream.types.axes_drawing import colour_scale, draw_cells, label_lines, new_axes
 from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.language_clusters import LanguageClusters, language_clusters
@@ -119,7 +120,9 @@ class SimilarityMatrix:
         try:
             return labels.index(language)
         except ValueError:
-            raise LanguageError(f"the matrix does not contain the language '{language}'.") from None
+            raise LanguageError(
+                f"the matrix does not contain the language '{language}'.", f"it has {listed(labels)}."
+            ) from None
 
     def column(self, target: str) -> Reals:
         """Return float64 [S]: the similarity of every source to `target`."""
@@ -186,7 +189,7 @@ class SimilarityMatrix:
         )
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return the values as a table, and its caption."""
+        """Return a table of the similarities, and its caption."""
         frame = self.to_frame().rename_axis(index=None, columns=None)
         seeds = f", mean over seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else ""
         return frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}"
@@ -251,7 +254,7 @@ class SimilarityMatrix:
         if set(self.sources) != set(self.targets) or len(self.sources) < 2:
             raise UsageError(
                 "a tree needs a matrix of at least two languages with the same languages as sources and as targets.",
-                "leave out sources and targets, so that all languages are compared with one another.",
+                "leave out sources and targets; all languages are then compared with one another.",
             )
         columns = [self.targets.index(code) for code in self.sources]
         return LanguageTree(self.sources, average_linkage(self.values[:, columns]), self.support)
@@ -368,7 +371,7 @@ class GroupedSimilarity:
 
     @property
     def values(self) -> Reals:
-        """float64 [G, S, T]."""
+        """float64 [G, S, T]: the similarities within each group."""
         return np.stack([matrix.values for matrix in self.matrices])
 
     def to_frame(self) -> pd.DataFrame:
@@ -382,7 +385,7 @@ class GroupedSimilarity:
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return a table with one row for each group, and its caption."""
+        """Return a table of the mean similarity within each group, with one row for each group, and its caption."""
         import pandas as pd
 
         rows = [

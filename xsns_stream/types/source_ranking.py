@@ -93,8 +93,8 @@ class RankedSource:
             None if unknown.
         high: Upper end of the confidence interval.
         best_probability: Probability that this source is the most similar one; None if unknown.
-        level_with_first: Whether the interval of the difference to the first source contains zero, so that the two
-            cannot be distinguished. True for the first source itself; None if unknown.
+        level_with_first: Whether the two cannot be distinguished: the interval of the difference to the first source
+            contains zero. True for the first source itself; None if unknown.
         reliability: Jaccard coefficient of the sub-networks of two halves of the source's examples, averaged over
             seeds; None if unknown.
         expected: The expected score; None if it was not requested.

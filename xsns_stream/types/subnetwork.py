@@ -68,7 +68,7 @@ class SubNetwork(BitSet):
         count = popcount(self.bits)
         if count != self.cardinality:
             raise StoreError(
-                f"the sub-network of '{self.language}' has {count} bits set, its record says {self.cardinality}."
+                f"the sub-network of '{self.language}' has {count} bits set, but its record says {self.cardinality}."
             )
         if has_pad_bits(self.bits, self.size):
             raise StoreError(f"the sub-network of '{self.language}' has bits set past its last parameter.")
@@ -180,7 +180,7 @@ def _record_text(network: SubNetwork) -> str:
 
 
 def _digest(bits: Words) -> str:
-    """Return the SHA-256 of the words as little-endian bytes; the commit record of a store contains the same digest."""
+    """Return the SHA-256 of the words of a sub-network as little-endian bytes, as in the commit record of a store."""
     return hashlib.sha256(np.ascontiguousarray(bits, "<u8").data).hexdigest()
 
 
@@ -236,7 +236,7 @@ def _read_indices(path: Path) -> SubNetwork:
         record = _record(arrays[RECORD].astype(np.uint8, casting="equiv").tobytes(), path)
         layout, indices = _layout(record, path), arrays["indices"]
     if indices.dtype.kind not in "ui" or indices.ndim != 1:
-        raise StoreError(f"the indices in '{path}' are {indices.dtype} {list(indices.shape)}.", _AGAIN)
+        raise StoreError(f"the indices in '{path}' are {indices.dtype} {list(indices.shape)}, not integers.", _AGAIN)
     if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < layout.size):
         raise StoreError(f"'{path}' has indices outside of its {layout.size} parameters.", _AGAIN)
     bits = np.zeros(words_for(layout.size), np.uint64)

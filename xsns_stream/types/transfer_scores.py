@@ -204,7 +204,7 @@ class PoolCost:
     pairs: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of JSON types."""
+        """Return the cost as a dictionary of JSON types."""
         return {
             "predictor": self.predictor,
             "targets": list(self.targets),
@@ -256,7 +256,7 @@ class JoinedScores:
     def candidates(self) -> NDArray[np.bool_]:
         """Boolean [S, T]: pairs of two different languages that have a gold score and a value for every predictor.
 
-        Metrics use only these pairs, so that all predictors are compared on the same pairs.
+        Metrics use only these pairs. All predictors are therefore compared on the same pairs.
         """
         known: NDArray[np.bool_] = ~self.own & np.isfinite(self.gold.values)
         for prediction in self.predictions:

@@ -54,7 +54,7 @@ class Layout:
     Attributes:
         files: {(language, split or `WHOLE`): file}.
         skipped: Names of files without a language in their name.
-        line_labels: The file of labels of SIB-200, for which the other files contain only text; None for other data.
+        line_labels: The file with the labels of SIB-200, whose other files contain only text; None for other data.
         not_read: All files that are left out, with the reasons.
         unclear: Language → the error that is raised when it is read, if two of its files contain the same split.
         joined: A file of `files` → all files that are read together with it, beginning with the file itself
@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """All languages, sorted."""
+        """The codes of all languages, sorted."""
         return tuple(sorted({language for language, _ in self.files}))
 
 
@@ -131,7 +131,17 @@ def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
 def _with_treebanks(
     candidates: Sequence[tuple[str, str, Path]], task: str, treebank: str | None
 ) -> tuple[Sequence[tuple[str, str, Path]], dict[str, tuple[str, ...]], list[Path]]:
-    """Return the candidates to read, {code: chosen treebanks}, and the treebank files that are not chosen."""
+    """Select the chosen treebanks from the files of a folder.
+
+    Args:
+        candidates: (language, split, file) of each file.
+        task: The task of the data.
+        treebank: The value of `--treebank`; None for all treebanks.
+
+    Returns:
+        The candidates to read; {code: the chosen treebanks} for languages with other treebanks besides; and the files
+        of treebanks that are not chosen.
+    """
     if treebank is None:
         return candidates, {}, []
     name_of = {path: file.treebank for _, _, path in candidates if (file := _treebank_file(path, task))}
@@ -160,13 +170,16 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_IGNORED))
     except OSError as error:
-        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+        raise CorpusError(
+            f"the folder '{folder}' cannot be read ({error.strerror}).", "check the path and the permissions."
+        ) from error
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language, split, file) of each file that may contain data.
+    """Yield (language, split, file) for each of the `entries` of a folder that may contain data of a task.
 
-    The language is written as in the name, or empty if the name has none. The split may be `WHOLE`.
+    The language is written as in the name, or empty if the name has none. The split may be `WHOLE`. If `lines` is True,
+    the folder is SIB-200, and every `.txt` file is a candidate.
     """
     for entry in entries:
         if entry.is_dir():
@@ -192,7 +205,7 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
 
 
 def _candidates_in_folder(folder: Path, task: str) -> Iterator[tuple[str, str, Path]]:
-    """Yield the candidates in the folder of a treebank or of a language."""
+    """Yield (language, split, file) for each file with data of a task in the folder of a treebank or of a language."""
     treebanks, _ = treebank_files(folder, lambda name: suffix_of(name, task))
     yield from ((each.language, each.split, each.path) for each in treebanks if each.path.is_file())
     for path in _entries(folder):
@@ -204,7 +217,7 @@ def _candidates_in_folder(folder: Path, task: str) -> Iterator[tuple[str, str, P
 
 
 def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) -> Iterator[UnreadFile]:
-    """Yield the files and folders that are not read, with the reasons."""
+    """Yield each entry of a folder, and each file of its subfolders, that is not in `used`, with the reason."""
     for entry in entries:
         if entry in used:
             continue
@@ -229,7 +242,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
 
 
 def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
-    """Raise an error if a language has both a file of one split and a file of all splits, which may overlap."""
+    """Raise an error if a language has both a file of one split and a file of all splits; they may overlap."""
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
@@ -263,7 +276,7 @@ _Node: TypeAlias = tuple[str, str]
 
 
 def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextExample, ...]]:
-    """Return {split: examples in the order of the file}; train, dev and test have about 70, 10 and 20 percent."""
+    """Divide examples into train, dev and test: about 70, 10 and 20 percent, each in the order of the file."""
     splits: dict[str, list[TextExample]] = {"train": [], "dev": [], "test": []}
     for item, key in zip(items, _group_keys(items), strict=True):
         percent = _hashed_percent("split", key)
@@ -287,7 +300,9 @@ def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...
 
 
 def _group_keys(items: Sequence[IdentifiedExample]) -> list[str]:
-    """Return the key that decides the split of each example, equal for examples with a common text or identifier.
+    """Return one key for each example, which decides the split of the example.
+
+    Examples with a common text or a common identifier have the same key.
 
     Groups are transitive: if the first two of three examples share a text and the last two share an identifier, all
     three are one group.
@@ -314,7 +329,7 @@ class _Groups:
         self._parent: dict[_Node, _Node] = {}
 
     def root(self, node: _Node) -> _Node:
-        """Return the node that represents the group of a node."""
+        """Return the node that represents the group to which `node` belongs."""
         while (parent := self._parent.setdefault(node, node)) != node:
             # Halving the path keeps it short, however many nodes were joined in a chain.
             self._parent[node] = self._parent[parent]
@@ -322,7 +337,7 @@ class _Groups:
         return node
 
     def join(self, one: _Node, other: _Node) -> None:
-        """Join the groups of two nodes."""
+        """Join the group of node `one` and the group of node `other`."""
         self._parent[self.root(one)] = self.root(other)
 
 

@@ -56,7 +56,7 @@ _CACHED_FILES: Final = 2
 
 
 class TaskCorpus(Protocol):
-    """Labelled data of a task in several languages."""
+    """Interface of the labelled data of a task in several languages."""
 
     @property
     def name(self) -> str:
@@ -64,15 +64,15 @@ class TaskCorpus(Protocol):
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data can be read without a network."""
 
     @property
     def task(self) -> str:
-        """The name of the task."""
+        """Name of the task, such as `ner`."""
 
     @property
     def relabel(self) -> Mapping[str, str]:
-        """{old: new} names of labels."""
+        """{old name of a label: its new name}."""
 
     @property
     def renamed(self) -> set[str]:
@@ -86,7 +86,7 @@ class TaskCorpus(Protocol):
         """Return the sorted normalised codes of the languages that have the split; if it is None, of all languages."""
 
     def split(self, language: str, split: str) -> LabelledSplit:
-        """Return one whole split of one language."""
+        """Return all labelled examples of one split of one language."""
 
 
 def open_task(
@@ -130,7 +130,7 @@ def open_task(
 
 
 def _check_recipe_task(name: str, task: str) -> None:
-    """Raise an error if the labels of a recipe belong to another task."""
+    """Raise an error if the labels of the recipe `name` belong to another task."""
     if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
         fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
         hint = f"the task of {name} is {RECIPE_TASKS[name]}; "
@@ -151,7 +151,7 @@ def _labelled_split(
     counts: ReadCounts,
     notes: Sequence[str],
 ) -> LabelledSplit:
-    """Return a split with its labels renamed, and record in `data.renamed` which old names were found."""
+    """Return the split with these examples and renamed labels; add the old names that were found to `data.renamed`."""
     data.renamed.update(names_in_use(examples, data.relabel, data.task))
     renamed = rename_labels(examples, data.relabel, data.task)
     note = " ".join(filter(None, notes))
@@ -182,7 +182,7 @@ class FolderTask:
 
     @property
     def name(self) -> str:
-        """Name for provenance, without absolute paths."""
+        """Name of the data in provenance, without absolute paths."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items())) or None
         joined = {code: "+".join(names) for code, names in self.layout.treebanks.items()}
         return corpus_name("task", self.folder.resolve().name, task=self.task, **joined, relabel=renamed)
@@ -194,7 +194,7 @@ class FolderTask:
 
     @cached_property
     def layout(self) -> Layout:
-        """The files of the folder, by language and split."""
+        """The files of the folder for each language and split."""
         return find_layout(self.folder, self.task, self.treebank)
 
     @property
@@ -204,7 +204,7 @@ class FolderTask:
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
-        """All files that are left out, with the reasons."""
+        """All files of the folder that are left out, with the reasons."""
         return self.layout.not_read
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
@@ -224,8 +224,8 @@ class FolderTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one split of one language.
 
-        If the language has no training file, its dev file is used for training. If it has no dev file besides that, a
-        tenth of the training data is held out as dev data. A single file without splits is cut into three splits.
+        If the language has no training file, its dev file is used for training. If no other file remains for dev data,
+        a tenth of the training data is held out. A single file without splits is cut into three splits.
 
         Raises:
             UsageError: There is no such split.
@@ -260,7 +260,7 @@ class FolderTask:
         return split != "test" and ((code, "train") in files or (code, "dev") in files)
 
     def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
-        """Return the examples of a split, their file, the counts of the file, and a sentence on how it was divided."""
+        """Return the examples of a split, their file, its counts, and a note on how the file was divided; else ""."""
         files = self.layout.files
         whole = files.get((code, WHOLE))
         if whole is not None and (code, split) not in files:
@@ -286,7 +286,7 @@ class FolderTask:
 
     @cached_property
     def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
-        """The function that reads a file. It has a cache, because train and dev often come from one file."""
+        """Function (file) → (examples, counts), with a cache because train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
     def __getstate__(self) -> dict[str, object]:
@@ -303,13 +303,13 @@ class FolderTask:
         return items, counts
 
     def _shown(self, path: Path) -> str:
-        """Return the name of a file, with the number of files that are read together with it."""
+        """Return the name of a file and, if other files are read together with it, their number, for messages."""
         more = len(self.layout.joined.get(path, (path,))) - 1
         return f"{path.name} and {more} more" if more else path.name
 
 
 def _sum(counts: Sequence[ReadCounts]) -> ReadCounts:
-    """Return the total counts of several files."""
+    """Return the sum of the counts of several files."""
     return ReadCounts(*(sum(column) for column in zip(*map(astuple, counts), strict=True)))
 
 
@@ -337,12 +337,12 @@ class HubTask:
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data set can be read without a network."""
         return self.corpus.local
 
     @cached_property
     def name(self) -> str:
-        """Name for provenance, without absolute paths."""
+        """Name of the data set in provenance, without absolute paths."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items()))
         return f"{self.corpus.name} as {self.task}" + (f", relabel={renamed}" if renamed else "")
 
@@ -365,8 +365,8 @@ class HubTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one whole split of one language, in the order of the data set.
 
-        If there are no training data, the validation data are used for training. If there are no validation data
-        besides those, a tenth of the training data is held out.
+        If there are no training data, the validation data are used for training. If no other data remain for
+        validation, a tenth of the training data is held out.
 
         Raises:
             UsageError: There is no such split.
@@ -399,7 +399,7 @@ class HubTask:
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the data set's name of the split from which `split` is taken; empty if there is none."""
+        """Return the name in the data set of the split from which `split` is taken; empty if there is none."""
         splits = self._splits(code)
         if split == "test":
             return splits.get("dev" if self._tested_on_dev else "test", "")
@@ -413,7 +413,17 @@ class HubTask:
     def _examples(
         self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
     ) -> tuple[tuple[TextExample, ...], str]:
-        """Return the examples of a split, selected from those of its source, and a sentence about the selection."""
+        """Select the examples of a split from the split of the data set that it is taken from.
+
+        Args:
+            code: Code of the language.
+            split: `train`, `dev` or `test`.
+            source: Name of the split in the data set.
+            items: All examples of that split.
+
+        Returns:
+            The examples, and a sentence about the selection; it is empty if the data set has the split itself.
+        """
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name

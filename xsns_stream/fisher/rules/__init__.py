@@ -38,7 +38,9 @@ class Rule:
 
     Attributes:
         name: Name of the rule in the output of `params --check`.
-        make: Function (module, engine, marker) → the replacement of the method.
+        make: Function (module, engine, marker) → the replacement of the method. The marker is a scalar tensor. If it
+            requires a gradient, autograd runs the backward of the replacement even if no other input requires a
+            gradient.
         method: Name of the replaced method.
         parameters: The covered parameters.
         every_pass: Whether the method is also replaced in passes that do not measure the module. If it is, measurement
@@ -67,7 +69,10 @@ def rule_for(module: nn.Module) -> Rule | None:
 
 
 def _computed(module: nn.Module, own: dict[str, nn.Parameter]) -> bool:
-    """Return whether the weight or the bias of a module is computed from other parameters, as by weight norm."""
+    """Return whether the weight or the bias of a module is computed from other parameters, as by weight norm.
+
+    `own` is {name: parameter} of the parameters of the module itself.
+    """
     return any(getattr(module, name, None) is not own.get(name) for name in ("weight", "bias"))
 
 
@@ -91,8 +96,8 @@ def _by_parameters(module: nn.Module, own: dict[str, nn.Parameter]) -> Rule | No
         # Other subclasses may compute something else than the rules expect, or in another shape.
         return None
     if isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.PReLU):
-        # torch requires the vectors of these modules to have one axis, so that a rule cannot replace a vector by one
-        # copy for each example.
+        # torch requires the vectors of these modules to have one axis. A rule cannot replace such a vector by one copy
+        # for each example.
         return None
     if all(parameter.dim() == 1 for parameter in parameters):
         return Rule("feature-wise", feature_wise, "forward", parameters)

@@ -1,8 +1,8 @@
 """Rules for parameters that act elementwise on the features, such as the scales and shifts of normalisation layers.
 
 The gradient for one example is a sum over its positions; the gradients of a batch are a tensor [B, D]. This tensor is
-small enough to be stored until the end of the pass, so that the result is exact even if a module is used several times
-in a pass.
+small enough to be stored until the end of the pass. The result is therefore exact even if a module is used several
+times in a pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _LayerNorm(torch.autograd.Function):
-    """y = x̂ ∘ w + b, x̂ = (x − mean) / √(variance + ε)."""
+    """Layer normalisation: y = x̂ ∘ w + b with x̂ = (x − mean) / √(variance + ε)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, marker: Tensor, module: nn.LayerNorm, engine: RuleEngine) -> Tensor:
@@ -82,14 +82,18 @@ class _Expand(torch.autograd.Function):
 
 
 def expanded(parameter: Tensor, x: Tensor, engine: RuleEngine, marker: Tensor, module: nn.Module) -> Tensor:
-    """Return copies of `parameter` [D], one for each example, that broadcast over x [B, …, D] or [B · T, D]."""
+    """Return copies of `parameter` [D], one for each example, that broadcast over x [B, …, D] or [B · T, D].
+
+    Raises:
+        NotExactError: The last axis of x does not have D features.
+    """
     examples, features = len(engine.by_example(x, module)), parameter.shape[-1]
     if features != x.shape[-1]:
         raise NotExactError(f"{type(module).__name__} does not act on the last axis of its input", module)
     if x.shape[0] == examples:
         shape, rows = (examples, *(1 for _ in x.shape[1:-1]), features), 1
     else:
-        # The examples are stacked along the first axis, so that each position needs a copy.
+        # The examples are stacked along the first axis. Each position needs a copy.
         shape, rows = (x.shape[0], *(1 for _ in x.shape[1:-1]), features), x.shape[0] // examples
     return _Expand.apply(marker, parameter, engine, shape, rows)  # type: ignore[no-any-return, no-untyped-call]
 

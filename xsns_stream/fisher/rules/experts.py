@@ -18,7 +18,7 @@ from xsns_stream.fisher.accumulators import Accumulator, NotExactError, RuleEngi
 
 
 class _ExpertLinear(torch.autograd.Function):
-    """y = A Wᵀ for the rows of one expert; `counts` is the number of rows of each example, in order."""
+    """y = A Wᵀ for the rows A of one expert, sorted by example; `counts` are the numbers of rows of the examples."""
 
     @staticmethod
     def forward(ctx: Any, A: Tensor, marker: Tensor, W: Tensor, total: Accumulator | None, counts: list[int]) -> Tensor:

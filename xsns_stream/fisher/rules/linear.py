@@ -32,11 +32,11 @@ class Affine:
     transposed: bool = False
 
     def output(self, A: Tensor) -> Tensor:
-        """Return y [..., O] for A [..., I]."""
+        """Return the output y [..., O] of the map for the input A [..., I]."""
         return F.linear(A, self.weight.t() if self.transposed else self.weight, self.bias)
 
     def input_gradient(self, G: Tensor) -> Tensor:
-        """Return the gradient with respect to A, [..., I], for G [..., O]."""
+        """Return the gradient of the loss with respect to the input A, [..., I], for the output gradient G [..., O]."""
         weight = self.weight.to(G.dtype)
         return G @ (weight.t() if self.transposed else weight)
 
@@ -80,7 +80,7 @@ def _as_computed(A: Tensor) -> Tensor:
 
 
 def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
-    """Return the rows of G [B, T, O] that are not zero.
+    """Return the rows of G [B, T, O] that are not zero, or all rows that are not padding (`real`).
 
     The rows of padding are zero. In the last block, all rows except those of scored positions are zero too. Leaving out
     zero rows does not change the result. The share of rows that are not zero is estimated from a few outputs. If most
@@ -97,7 +97,14 @@ def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
 
 
 def _add_products(total: Accumulator, uses: Sequence[tuple[Tensor, Tensor, Rows]], transposed: bool) -> None:
-    """Add the moments of the gradient Σ_uses G_nᵀ A_n of every example n, for G [B, T, O] and A [B, T, I]."""
+    """Add the moments of the gradient Σ_uses G_nᵀ A_n of every example n to the sums `total`.
+
+    Args:
+        total: The sums of the weight.
+        uses: (G, A, rows) for each use of the module in the pass: G [B, T, O], A [B, T, I], and the rows that are not
+            zero.
+        transposed: Whether the weight is stored as [I, O].
+    """
     if len(uses) == 1 and total.squares_alone is not None:
         _add_squares(total.squares_alone, *uses[0], transposed)
         return
@@ -111,7 +118,10 @@ def _add_products(total: Accumulator, uses: Sequence[tuple[Tensor, Tensor, Rows]
 
 
 def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: bool) -> None:
-    """Add the squared gradients of all examples, which one grouped matrix product computes."""
+    """Add the squared gradients of all examples to `squares` by one grouped matrix product.
+
+    The other arguments are those of :func:`_add_products`, for one use of the module.
+    """
     dtype = squares.dtype if squares.dtype == torch.float64 else G.dtype
     G, A = G.flatten(0, 1).to(dtype), A.flatten(0, 1).to(dtype)
     left, right = (A, G) if transposed else (G, A)
@@ -119,7 +129,7 @@ def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: 
 
 
 def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
-    """Return the gradient with respect to A, [B, T, I]; rows of G that are known to be zero are not computed."""
+    """Return the gradient with respect to the input A, [B, T, I]; all rows of G [B, T, O] except `rows` are zero."""
     if rows.index is None or len(rows.index) > SPARSE_ROWS * G.shape[0] * G.shape[1]:
         return affine.input_gradient(G)
     flat = G.flatten(0, 1)

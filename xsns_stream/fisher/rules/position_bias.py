@@ -13,7 +13,7 @@ from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _ByExample(torch.autograd.Function):
-    """Copies of the position bias, one for each example, so that each example has a separate gradient."""
+    """Copies of the position bias, one for each example. Each copy has a separate gradient."""
 
     @staticmethod
     def forward(

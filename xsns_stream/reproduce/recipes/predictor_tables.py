@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.io.escaping import in_markdown
-from xsns_stream.reproduce.actions import random_control
+from xsns_stream.reproduce.actions import write_control
 from xsns_stream.reproduce.commands import (
     gold,
     gold_and_predictors,
@@ -17,7 +17,7 @@ from xsns_stream.reproduce.commands import (
     regression,
     restrict_to_scores,
 )
-from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug, task_title
+from xsns_stream.reproduce.config import CONTROLS, RunConfig, TaskConfig, slug, task_title
 from xsns_stream.reproduce.pages import (
     CAPTION,
     NOT_COMPARABLE,
@@ -178,7 +178,7 @@ TABLE4_TASK: Final = "ner"
 
 
 def table4_steps(config: RunConfig) -> Sequence[Step]:
-    """Return the step of the control model, and the steps of table 2 for each model on one task.
+    """Return the steps of the control models, and the steps of table 2 for each model on one task.
 
     Raises:
         LeftOutError: There is no other model.
@@ -186,8 +186,8 @@ def table4_steps(config: RunConfig) -> Sequence[Step]:
     models = _models(config)
     if len(models) < 2:
         raise LeftOutError("there is no other model to compare with the first.", "name one with --other-model.")
-    control = [_control_step(config)] if config.control else []
-    return control + [step for model in models for step in gold_and_predictors(config, _table4_task(config), model)]
+    controls = [_control_step(config, control) for control in config.controls]
+    return controls + [step for model in models for step in gold_and_predictors(config, _table4_task(config), model)]
 
 
 def _table4_evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
@@ -200,20 +200,41 @@ def _table4_task(config: RunConfig) -> TaskConfig:
 
 
 def _models(config: RunConfig) -> list[str]:
-    control = [_control_model(config)] if config.control else []
-    return [config.model, *control, *config.other_models]
+    return [config.model, *(_control_model(config, control) for control in config.controls), *config.other_models]
 
 
-def _control_model(config: RunConfig) -> str:
-    folder = str(config.path("random-init"))
+def _control_folder(config: RunConfig, control: str) -> Path:
+    return config.path(f"{control}-init")
+
+
+def _control_model(config: RunConfig, control: str) -> str:
+    folder = str(_control_folder(config, control))
     # A relative path without a leading dot could be taken for a name on the Hub.
     return folder if Path(folder).is_absolute() else f"./{folder}"
 
 
-def _control_step(config: RunConfig) -> Step:
-    folder = config.path("random-init")
-    command = ("python", "-m", "xsns_stream.reproduce.actions", "random-weights", config.model, str(folder))
-    return Step("random-init", (), (folder,), action=partial(random_control, config.model, folder), command=command)
+def _control_step(config: RunConfig, control: str) -> Step:
+    folder = _control_folder(config, control)
+    command = ("python", "-m", "xsns_stream.reproduce.actions", f"{control}-weights", config.model, str(folder))
+    action = partial(write_control, control, config.model, folder)
+    return Step(folder.name, (), (folder,), action=action, command=command)
+
+
+def _control_of(config: RunConfig, model: str) -> str | None:
+    """Return the name of the control that a model of table 4 is; None if it is no control."""
+    return next((control for control in config.controls if model == _control_model(config, control)), None)
+
+
+_CONTROL_SENTENCES: Final[Mapping[str, str]] = {
+    "random": (
+        "The model with random weights is a control. What a predictor achieves there comes from the tokenizer and the "
+        "text, and not from what the model has learnt."
+    ),
+    "shuffled": (
+        "The model with shuffled weights is another control. The weights of each tensor are in a random order: their "
+        "distribution is that of the model, and what the model has learnt is lost."
+    ),
+}
 
 
 def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
@@ -231,7 +252,8 @@ def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
     missing = []
     for model in _models(config):
         evaluations = predictor_evaluations(config, task, outputs, model)
-        label = f"{config.model}, random weights" if model == _control_model(config) else model
+        control = _control_of(config, model)
+        label = f"{config.model}, {CONTROLS[control]}" if control else model
         document = outputs.document(evaluations[0]) if evaluations else None
         if document is None:
             steps = [*gold_and_predictors(config, task, model), *evaluations]
@@ -244,12 +266,8 @@ def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
         record[_record_key(config, model)] = {"evaluation": document, "apart": separate, "gold": quality}
     if not record:
         raise LeftOutError("no model of table 4 could be evaluated.", " ".join(missing))
-    control = (
-        "The model with random weights is a control. What a predictor achieves there comes from the tokenizer and the "
-        "text, and not from what the model has learnt.\n\n"
-    )
     parts += [
-        control if config.control else "",
+        "".join(f"{_CONTROL_SENTENCES[control]}\n\n" for control in config.controls),
         f"{CAPTION}\n\n",
         bullets(missing),
         "\n",
@@ -260,7 +278,9 @@ def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
 
 def _record_key(config: RunConfig, model: str) -> str:
     """Return the key of a model in `table4.json.gz`; it is part of the format of this file and must not change."""
-    return f"{config.model}, weights drawn anew" if model == _control_model(config) else model
+    names = {"random": "weights drawn anew", "shuffled": "weights shuffled"}
+    control = _control_of(config, model)
+    return f"{config.model}, {names[control]}" if control else model
 
 
 def _first_failure(outputs: StepOutputs, steps: Sequence[Step]) -> str:

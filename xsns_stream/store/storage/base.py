@@ -82,10 +82,10 @@ class Storage(ABC):
 
     @abstractmethod
     def exists(self, key: str) -> bool:
-        """Return whether an object has this key."""
+        """Return whether there is an object under a key."""
 
     def has_entry(self, key: str) -> bool:
-        """Return whether there is something under a key that can be removed, even if it cannot be read as an object."""
+        """Return whether there is anything under a key that can be removed, even if it cannot be read as an object."""
         return self.exists(key)
 
     @abstractmethod
@@ -109,7 +109,9 @@ class Storage(ABC):
         """
 
     def read_as(self, key: str, kind: type[_Kind], hint: str = RESTORE) -> _Kind | None:
-        """Parse a JSON document as the type `kind`; return None if there is no object.
+        """Return the JSON document under a key, parsed as the type `kind`; None if there is no object.
+
+        `hint` is the hint of the error.
 
         Raises:
             StoreError: The document does not follow the format; the message names the field.
@@ -148,7 +150,7 @@ class Storage(ABC):
 
     @abstractmethod
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object as :meth:`write` does. Error messages contain `action`."""
+        """Write a JSON object, completely or not at all; an existing object is replaced. Errors contain `action`."""
 
     @abstractmethod
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
@@ -173,7 +175,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> None:
-        """Remove an object; do nothing if there is none."""
+        """Remove the object under a key; do nothing if there is no object."""
 
     @abstractmethod
     def remove_tree(self, prefix: str) -> None:
@@ -264,7 +266,9 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Exclude other writers while the `with` block runs; yield False if the storage cannot exclude them.
+        """Hold a lock without waiting for it, while the `with` block runs, and yield True.
+
+        A storage without such locks, which cannot exclude other writers, yields False.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -280,7 +284,7 @@ class Storage(ABC):
         Args:
             name: The name of the task.
             folder: The folder within the store that contains the lock files.
-            document: The key of an object that every store contains, so that it shows whether the store exists.
+            document: The key of an object that every store contains. It is used to find out whether the store exists.
 
         Raises:
             StoreError: A lock file cannot be created.
@@ -288,9 +292,17 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Remove the lock files that killed processes left from their claims; see :meth:`claimed` for the arguments."""
+        """Remove the lock files of claims whose processes were killed; :meth:`claimed` describes the arguments."""
 
     # ----------------------------------------------------------------------------- files beside a store
+
+    @abstractmethod
+    def check_writable(self) -> None:
+        """Check, before a long computation, that rows can be added to an existing store; for folders only.
+
+        Raises:
+            StoreError: The folder cannot be written to.
+        """
 
     @abstractmethod
     def check_creatable(self) -> None:

@@ -49,7 +49,7 @@ class LocalStorage(Storage):
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder of the storage."""
         return self.root
 
     @property
@@ -63,11 +63,11 @@ class LocalStorage(Storage):
         return str(self.file(key))
 
     def child(self, prefix: str) -> LocalStorage:
-        """Return a storage in a subfolder."""
+        """Return a storage in the subfolder `prefix`."""
         return LocalStorage(self.root / prefix)
 
     def folder(self, what: str, hint: str) -> Path:
-        """Return the folder."""
+        """Return the folder of the storage; no error is possible, and the arguments are not used."""
         return self.root
 
     def file(self, key: str) -> Path:
@@ -94,7 +94,7 @@ class LocalStorage(Storage):
                 return True
 
     def exists(self, key: str) -> bool:
-        """Return whether the file exists."""
+        """Return whether the key is that of a regular file."""
         return self.file(key).is_file()
 
     def has_entry(self, key: str) -> bool:
@@ -111,7 +111,7 @@ class LocalStorage(Storage):
             return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return a part of a file."""
+        """Return the bytes from `start` to `stop` (exclusive) of a file; fewer if the file ends earlier."""
         with os_errors("read", self.file(key)):
             try:
                 with os.fdopen(open_regular(self.file(key)), "rb") as file:
@@ -141,7 +141,7 @@ class LocalStorage(Storage):
             raise format_error(str(path), describe(error)) from None
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield the keys of all files below a folder."""
+        """Yield the keys of all files in the folder `prefix`, at any depth."""
         for folder, _, names in os.walk(self.file(prefix) if prefix else self.root):
             above = Path(folder).relative_to(self.root)
             for name in names:
@@ -162,7 +162,7 @@ class LocalStorage(Storage):
         self._write(key, data, "write to")
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object as :meth:`write` does."""
+        """Write a JSON object under a temporary name, and rename the file. Error messages contain `action`."""
         self._write(key, encode(document), action)
 
     def _write(self, key: str, data: bytes, action: str) -> None:
@@ -184,7 +184,7 @@ class LocalStorage(Storage):
             return create_file(path, data)
 
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object while its lock is held."""
+        """Replace a JSON object by the result of `change`, while its lock is held."""
         with self.locked(lock or f"{key.rpartition('/')[0]}/{LOCK}".lstrip("/")):
             document = self.read_json(key)
             if document is None:
@@ -207,7 +207,7 @@ class LocalStorage(Storage):
                     path.parent.rmdir()
 
     def remove_tree(self, prefix: str) -> None:
-        """Remove a folder."""
+        """Remove the folder `prefix` and everything in it."""
         with os_errors("remove something from", self.root), suppress(FileNotFoundError):
             shutil.rmtree(self.own_file(prefix))
 
@@ -351,8 +351,16 @@ class LocalStorage(Storage):
                 "choose another path, or change the permissions of the folder.",
             )
 
+    def check_writable(self) -> None:
+        """Check that the folder of an existing store may be written to."""
+        if self.root.exists() and not _is_writable_folder(self.root):
+            raise StoreError(
+                f"the store '{self}' cannot be written to: its folder or its file system is read-only.",
+                "copy the store to another folder with `xsns-stream copy`, or change the permissions.",
+            )
+
     def sweep(self) -> None:
-        """Remove the folders of killed processes; see :func:`work_folder`."""
+        """Remove the work folders of killed processes beside the store; see :func:`work_folder`."""
         for folder in left_folders(self.root):
             remove_left_folder(folder)
 
@@ -363,7 +371,7 @@ class LocalStorage(Storage):
             yield folder
 
     def zarr_store(self) -> Path:
-        """Return the folder."""
+        """Return the folder of the storage, which Zarr accepts as a store."""
         return self.root
 
 

@@ -35,7 +35,7 @@ _IN_THE_WAY: Final = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY
 
 
 def explain(error: OSError) -> tuple[str, str]:
-    """Return the reason for an error of the operating system, and a hint."""
+    """Return (reason, hint) for an error of the operating system, as phrases for an error message."""
     if error.errno in _FULL:
         return (
             "the disk or the quota is full",
@@ -106,7 +106,7 @@ def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
         except TimeoutError as error:
             raise StoreError(
                 f"another process has held '{path}' for {timeout_s:.0f} seconds.",
-                "look for a build that hangs; the lock is released when that build ends.",
+                "look for a command on this store that hangs; the lock is released when its process ends.",
             ) from error
         except OSError as error:
             reason, hint = explain(error)

@@ -128,7 +128,7 @@ class RemoteStorage(Storage):
         raise StoreError(f"{what}, not at '{self}'.", hint)
 
     def errors(self, action: str) -> AbstractContextManager[None]:
-        """Turn the errors of obstore into a :class:`StoreError`."""
+        """Turn errors of obstore in the `with` block into a :class:`StoreError` whose message contains `action`."""
         return remote_errors(action, self.url)
 
     def _ask(self, action: str, send: Callable[[int], _Result]) -> _Result:
@@ -150,11 +150,11 @@ class RemoteStorage(Storage):
     # ------------------------------------------------------------------------------------- reading
 
     def is_empty(self) -> bool:
-        """Return whether there is no object."""
+        """Return whether there is no object below the prefix."""
         return next(self.list(), None) is None
 
     def exists(self, key: str) -> bool:
-        """Return whether an object has this key."""
+        """Return whether there is an object under a key."""
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:
@@ -181,7 +181,7 @@ class RemoteStorage(Storage):
         return self._ask("read", head)
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return a part of an object."""
+        """Return the bytes from `start` to `stop` (exclusive) of an object; fewer if the object ends earlier."""
         import obstore
         from obstore.exceptions import BaseError
 
@@ -262,7 +262,7 @@ class RemoteStorage(Storage):
     # -------------------------------------------------------------------------------- writing objects
 
     def write(self, key: str, data: bytes) -> None:
-        """Put an object."""
+        """Put an object; an existing object is replaced."""
         self._put(key, data, "overwrite", "write to")
 
     def put_if_absent(self, key: str, data: bytes, action: str = "write to") -> Version | None:
@@ -291,7 +291,7 @@ class RemoteStorage(Storage):
         return self._ask(action, put)
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Put a JSON object."""
+        """Put a JSON object; an existing object is replaced."""
         self._put(key, encode(document), "overwrite", action)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
@@ -316,7 +316,7 @@ class RemoteStorage(Storage):
         )
 
     def remove(self, key: str) -> None:
-        """Delete an object; do nothing if there is none."""
+        """Delete the object under a key; do nothing if there is no object."""
         self._delete([checked_key(key)])
 
     def remove_tree(self, prefix: str) -> None:
@@ -341,14 +341,14 @@ class RemoteStorage(Storage):
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Put the first object if it does not exist, then the others; return False if the first object exists."""
+        """Put the object `first`, then all other objects of a store; return False if the object `first` exists."""
         created = self.put_if_absent(first, objects()[first], "create a store at") is not None
         if created:
             self.complete(objects, first, last)
         return created
 
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Put the missing objects of a store, `last` after all others; a store that has `last` is complete."""
+        """Put the missing objects of a store; the object `last`, which marks the store as complete, is put last."""
         if self.exists(last):
             return
         every = objects()
@@ -379,7 +379,7 @@ class RemoteStorage(Storage):
         return True
 
     def _put_row(self, key: str, data: bytes, is_committed: Callable[[], bool]) -> Version | None:
-        """Put the object of a row; return its version, or None if the same row was committed meanwhile."""
+        """Put the object of a row; return its version, or None if another process has committed the same row."""
         while True:
             version = self.put_if_absent(key, data)
             if version is not None:
@@ -411,7 +411,7 @@ class RemoteStorage(Storage):
         return True
 
     def commit_record(self, key: str, document: Document, action: str) -> bool:
-        """Put a commit record if there is none; return False if there is one."""
+        """Put a commit record; return False, and put nothing, if the row has a commit record."""
         return self.create_json(key, document, action)
 
     # ------------------------------------------------------------------------------------------- locks
@@ -446,7 +446,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
-        """Grant every claim."""
+        """Yield True: every claim is granted, because an object store has no locks that end with their process."""
         yield True
 
     def remove_stale_claims(self, folder: str, document: str) -> None:
@@ -455,6 +455,9 @@ class RemoteStorage(Storage):
     # ----------------------------------------------------------------------------- files beside a store
 
     def check_creatable(self) -> None:
+        """Do nothing, because only an attempt shows whether objects can be put."""
+
+    def check_writable(self) -> None:
         """Do nothing, because only an attempt shows whether objects can be put."""
 
     def sweep(self) -> None:

@@ -65,7 +65,7 @@ class PatientRequests:
 
 
 def patient_retries() -> dict[str, Any]:
-    """Return settings that let obstore wait in the same way between the requests that Zarr sends."""
+    """Return settings of obstore with which requests from Zarr are repeated like those of :class:`PatientRequests`."""
     backoff = {
         "init_backoff": timedelta(seconds=_FIRST_WAIT_S),
         "max_backoff": timedelta(seconds=_LONGEST_WAIT_S),
@@ -120,7 +120,7 @@ def _asks_for_credentials(text: str) -> bool:
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """Return the reason for an error of obstore, and a hint."""
+    """Return (reason, hint) for an error of obstore, as phrases for an error message."""
     text, kind = str(error), type(error).__name__
     status, code = _STATUS.search(text), _CODE.search(text)
     if no_bucket(error):
