@@ -94,7 +94,7 @@ def test_one_failed_language_does_not_stop_the_others(content: bytes, build: Any
     (three / "fi.txt").write_text("habari ya asubuhi\n")
     mended = build(corpus=three, lang="all")
     assert (mended.code, open_store(tmp_path / "x.zarr").languages) == (0, ("et", "fi", "sw"))
-    assert "note: fi (seed 42) has only 1 of the 6 examples requested." in mended.err
+    assert "note: fi (seed 42): has only 1 of the 6 examples requested." in mended.err
 
 
 def test_quiet_gives_the_reason_of_each_failed_language(build: Any, three: Path) -> None:

@@ -89,7 +89,7 @@ def test_progress_and_notes_go_to_stderr(
     xs.build({"sw": in_memory["sw"]}, loaded, tmp_path / "s.zarr", **(OPTIONS | {"examples": 500}))
     out, err = capfd.readouterr()
     assert out == ""
-    assert "note: sw (seed 42) has only" in err
+    assert "note: sw (seed 42): has only" in err
     assert "[1/1] sw (seed 42):" in err
 
 

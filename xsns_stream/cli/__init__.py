@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import io
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -142,7 +143,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Arguments of the command line; None for those of this process.
+        args: Arguments of the command line; None for the arguments of this process.
         within_another: Whether another verb runs this verb and reports an interruption.
 
     Raises:
@@ -185,7 +186,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 def run() -> None:
     """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
-    # A caller that ignores the signal, such as a shell, decides for its children.
+    # If the caller has set this process to ignore the signal, the signal stays ignored.
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt_as_terminated)
     set_native_threads()
@@ -196,8 +197,15 @@ def run() -> None:
             # Interrupted threads of native libraries may abort the process while it ends, which would change its exit
             # code. All results are on disk at this point.
             sys.stderr.flush()
+            _remove_temporary_folder()
             os._exit(int(stop.code))
         raise
+
+
+def _remove_temporary_folder() -> None:
+    """Remove the folder with the socket of the process that forks workers; at a normal end, Python removes it."""
+    if forking := sys.modules.get("multiprocessing.forkserver"):
+        shutil.rmtree(forking.util.get_temp_dir(), ignore_errors=True)
 
 
 def _interrupt_as_terminated(number: int, frame: FrameType | None) -> None:

@@ -11,13 +11,14 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -255,9 +256,25 @@ def preload_workers(modules: Sequence[str] = BUILD_MODULES) -> None:
     """
     if _START_METHOD == "forkserver":
         multiprocessing.set_forkserver_preload(list(modules))
+        # Its start unblocks SIGTERM.
+        resource_tracker.ensure_running()
         # Libraries read these variables when they are imported.
-        with _environment(dict.fromkeys(_THREADS, "1")):
+        with _environment(dict.fromkeys(_THREADS, "1")), _sigterm_blocked():
             forkserver.ensure_running()
+
+
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    """Block SIGTERM, so that processes that start in the `with` block and their children ignore it.
+
+    Batch systems send the signal to all processes of a job. This process alone decides what happens then, as it does
+    after Ctrl-C.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 @contextmanager

@@ -165,7 +165,7 @@ class RowProgress(ProgressBar):
             case ExamplesDone(row, count, total):
                 self.describe(f"{_row_name(row)} {count}/{total}")
             case Noted(text, row):
-                self.say(f"note: {f'{_row_name(row)} ' if row else ''}{text}")
+                self.say(f"note: {f'{_row_name(row)}: ' if row else ''}{text}")
             case RowFailed(row, error):
                 self.advance()
                 self.say(f"failed: {_row_name(row)}: {error.message} {error.hint}".rstrip())

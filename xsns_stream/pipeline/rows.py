@@ -76,15 +76,18 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int
     yield from _notes_on_lines(sample.counts, unit_of(sample.source))
     yield from sample.notes
     if encoded.unusable:
-        yield f"{encoded.unusable} of {len(sample)} examples are left out, because they have no token to predict."
+        are, they = ("is", "it has") if encoded.unusable == 1 else ("are", "they have")
+        yield f"{encoded.unusable} of {len(sample)} examples {are} left out, because {they} no token to predict."
     if encoded.cut:
+        are = "is" if encoded.cut == 1 else "are"
         yield (
-            f"{encoded.cut} of {len(sample)} examples are longer than {max_length} tokens, and cut there: "
+            f"{encoded.cut} of {len(sample)} examples {are} longer than {max_length} tokens, and cut there: "
             f"{_percent(encoded.left_out_share)} of the text's tokens are left out."
         )
     if encoded.special:
+        contain = "contains" if encoded.special == 1 else "contain"
         yield (
-            f"{encoded.special} of {len(sample)} examples contain a character that is a special token of this model, "
+            f"{encoded.special} of {len(sample)} examples {contain} a character that is a special token of this model, "
             "and is read as that token."
         )
     if encoded.unknown_share > MANY_UNKNOWN:
@@ -106,11 +109,13 @@ def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
     numbers = ((reason, getattr(counts, reason)) for reason in _SKIPPED)
     skipped = ", ".join(f"{number} {reason}" for reason, number in numbers if number)
     if skipped:
-        yield f"{skipped} of {counts.read} {units} are skipped."
+        are = "is" if skipped.startswith("1 ") and ", " not in skipped else "are"
+        yield f"{skipped} of {counts.read} {units} {are} skipped."
     if counts.control:
         yield f"control characters are removed from {counts.control} of {counts.read} {units}."
     if counts.cut:
-        yield f"{counts.cut} of {counts.read} {units} are longer than a million characters (2^20), and cut there."
+        are = "is" if counts.cut == 1 else "are"
+        yield f"{counts.cut} of {counts.read} {units} {are} longer than a million characters (2^20), and cut there."
 
 
 def _percent(share: float) -> str:

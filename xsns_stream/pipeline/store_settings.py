@@ -222,7 +222,7 @@ class StoreSettings:
         options: {option: value}.
         texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if the text was moved or deleted, or
             if the store does not record its path.
-        model: Name or folder of the model; None in the same cases.
+        model: Name or folder of the model; None if the folder was moved or deleted, or if the store does not record it.
         names: The names of corpus and model in the provenance of the rows, under the keys `texts` and `model`.
     """
 
