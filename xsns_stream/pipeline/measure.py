@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xsns_stream.errors import FisherError
+from xsns_stream.io.allocator import FreedMemory
 from xsns_stream.io.free_memory import free_memory_here
 from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
@@ -81,6 +82,7 @@ class Run:
         passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit into
             memory.
         notify: Called with each event.
+        freed: Returns the memory that earlier rows have freed.
     """
 
     settings: BuildSettings
@@ -91,6 +93,7 @@ class Run:
     batching: Batching
     passes: int
     notify: Callable[[Event], None]
+    freed: FreedMemory = field(default_factory=FreedMemory)
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
         FisherError: A single example does not fit into memory, or :func:`xsns_stream.diagonal_fisher` raises it.
     """
     on_disk = run.passes > 1 or bool(run.settings.parts)
+    # Without this, the memory of a build grows with the number of languages.
+    run.freed.give_back()
     while True:
         # The system's folder for temporary files is not used, because it may be in memory.
         with run.store.scratch() if on_disk else nullcontext(Path()) as scratch:
