@@ -450,7 +450,7 @@ def _require_located(stored: StoreSettings, texts: Any, model: Any) -> None:
 
 
 def _not_applicable(stored: StoreSettings, texts: Any, model: Any, options: Mapping[str, Any]) -> set[str]:
-    """Return the names of the options that must not be taken from the store, because they conflict with given ones."""
+    """Return the options that must not be taken from the store, because they conflict with options that were given."""
     left_out: set[str] = set()
     for name, followers in _FOLLOWERS.items():
         if name in options and options[name] != stored.options.get(name):
