@@ -73,8 +73,9 @@ MOST_RESAMPLES: Final = 1_000_000
     type=click.Choice(AVERAGES),
     default=AVERAGES[0],
     show_default=True,
-    help="Average over seeds either the metrics of each pair of seeds (prediction and gold), as in the paper, or the "
-    "matrices from which the metrics are computed.",
+    help="What is averaged over seeds. metrics: every seed of a predictor is compared with every seed of the gold "
+    "scores, and the metrics are averaged, as in the paper. matrices: the predictions and the gold scores are "
+    "averaged, and then the metrics are computed.",
 )
 @click.option(
     "--resamples",
@@ -115,8 +116,9 @@ def command(
 
     A predictor is a store of sub-networks, or a matrix from `matrix` or `baseline`. For each target, the order of its
     sources by prediction is compared with their order by score; the target itself is excluded. Means over targets have
-    95 % intervals. The table also has trivial baselines: random order, always English, the mean score of each source on
-    the other targets, and the scores of other fine-tuning runs.
+    95 % intervals. The table also has trivial baselines: random order, always English, and the mean score of each
+    source on the other targets. If the gold scores have several seeds, or --ceiling is given, a row `ceiling` uses the
+    scores of other fine-tuning runs as predictions.
     """
     from xsns_stream.pipeline.gold_comparison import evaluate
     from xsns_stream.report import RESULT_FORMATS, check_destination, evaluation_table, write_evaluation

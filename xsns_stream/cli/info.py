@@ -41,7 +41,8 @@ _LINES: Final = {"control": "with control characters (removed)", "cut": "longer 
     "--corpus",
     multiple=True,
     metavar="CORPUS",
-    help="Show the languages of a corpus instead: ntrex, cldr, a folder, `sw=FILE` pairs, a data set.",
+    help="Show the languages of a corpus, and not a store. CORPUS is ntrex, cldr, a folder, `sw=FILE` pairs or a data "
+    "set.",
 )
 @corpus_options(click.option)
 @common_options

@@ -206,7 +206,10 @@ def store_or_argument(function: Decorated) -> Decorated:
 def row_options(function: Decorated) -> Decorated:
     """Add `--seed` and `--density`, which select rows of a store."""
     function = click.option(
-        "--density", type=float, default=None, help="Density of the rows; required if the store has several."
+        "--density",
+        type=float,
+        default=None,
+        help="Density of the rows; required if the store has rows of several densities.",
     )(function)
     return click.option(
         *SEEDS,

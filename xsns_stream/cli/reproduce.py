@@ -56,9 +56,9 @@ def _what_options(function: Decorated) -> Decorated:
             type=click.Choice(list(PRESETS)),
             default="embedded",
             show_default=True,
-            help="embedded: the model in the package, on local data. paper: the models, sizes and data sets of the "
-            "paper, from the Hub. gemma: sizes for a model such as Gemma 3 270M on two processor cores; it needs "
-            "--model.",
+            help="embedded: the model in the package, on local data. paper: the models, data sets and numbers of "
+            "examples of the paper; models and data sets come from the Hub. gemma: numbers of examples and epochs with "
+            "which two processor cores can run a model such as Gemma 3 270M; it needs --model.",
         ),
         _what(
             "--model",
@@ -78,8 +78,9 @@ def _what_options(function: Decorated) -> Decorated:
             metavar="KIND=SPEC",
             help="Data of one kind. KIND is a task (ner, pos, nli, pi, qa or topic), with data as for `transfer "
             "--data`; general, a corpus that replaces Wikipedia; typology, the file feature_predictions.npz; or ldnd, "
-            "a matrix of LDND. A folder alone contains folders and files that are named by kind. May be given more "
-            "than once.",
+            "a matrix of LDND. A folder without `KIND=` may have data of several kinds: subfolders with the names of "
+            "tasks, a subfolder general, and the files feature_predictions.npz and ldnd.csv. May be given more than "
+            "once.",
         ),
         _what("--tasks", multiple=True, metavar="NAMES", help="Use only these tasks, such as `pos,ner`."),
         _what(

@@ -43,10 +43,11 @@ class CldrCorpus:
         return tuple(sorted(_locales()))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` enumerations in `language`; all enumerations if there are fewer.
+        """Draw `count` examples in `language`, each an enumeration of three names; all examples if there are fewer.
 
         Raises:
-            LanguageError: CLDR does not have the language, or has too few words of the language itself.
+            LanguageError: CLDR does not have the language, or has too few names in it. Names that are taken from
+                another language do not count.
         """
         return self.read(language).draw(count, seed)
 

@@ -347,9 +347,14 @@ def _labels_that(meets: Callable[[str], bool], cells: Sequence[RawCell], rename:
 
 
 def _trivial_answers(floors: Sequence[RawCell], codes: Mapping[str, str | None]) -> dict[str, float]:
-    """Return {target: best score of any trivial answer} from `floors`, the cells in lines of trivial answers.
+    """Return {code of a target: score of the trivial answer on this target}.
 
-    `codes` is {label: code}; labels without a code are left out.
+    A trivial answer needs no model, such as the most frequent class. If a target has the scores of several trivial
+    answers, the highest of these scores is returned.
+
+    Args:
+        floors: The cells with scores of trivial answers; the source of such a cell is a label such as `Majority`.
+        codes: {label: code}; targets whose label has no code are left out.
     """
     read = read_cells((cell.source, cell.target, cell.score) for cell in floors)
     best: dict[str, float] = {}

@@ -205,7 +205,8 @@ def _check_settings(settings: Mapping[str, Any], name: str) -> None:
 
     Raises:
         UnusableError: A setting has a wrong type, or no base model is named.
-        ModelError: The adapter cannot be merged, because a setting changes the base model in another way.
+        ModelError: The initialisation of the adapter changed the base model, too; or the adapter has a setting with
+            which adapters are not merged.
     """
     if type(settings.get("r")) is not int or not 0 < settings["r"] <= MOST_RANK:
         raise UnusableError(f"{ADAPTER}: r is not a whole number from 1 to {MOST_RANK:,}")

@@ -34,7 +34,7 @@ def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: i
 
     Raises:
         ModelError: The class of the model cannot be imported; the weights are damaged or incomplete; or the
-            configuration describes a far larger model.
+            configuration describes a model that is far larger than the weights.
     """
     import torch
 

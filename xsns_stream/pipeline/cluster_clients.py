@@ -232,7 +232,7 @@ def automatic_workers(memory: int, free: int) -> int:
 
 
 def shared_gpus(workers: int, device: str) -> str:
-    """Return the number of GPUs that local workers use, in words, if several workers share one; otherwise `""`.
+    """Return `one GPU`, or a text such as `2 GPUs`, if there are more local workers than GPUs; otherwise `""`.
 
     Args:
         workers: Number of workers.

@@ -170,7 +170,11 @@ class CountSession(Session[ColumnRange, PartialCounts]):
 
     @contextmanager
     def _columns(self, item: ColumnRange) -> Iterator[Columns]:
-        """Open a range of columns; if the rows are not plain files, only this range of each row is copied."""
+        """Open a range of columns.
+
+        If the rows are plain files, the whole rows are opened once for all ranges, and are read in place. Otherwise,
+        this range of each row is copied into a temporary file.
+        """
         words = (item.start, item.stop)
         if self.array.plain_files:
             yield Picked(self._files, [words])

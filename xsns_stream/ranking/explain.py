@@ -26,7 +26,9 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
         UsageError: There are no counts, or no candidate other than the target.
     """
     if not counts:
-        raise UsageError("there are no overlap counts to explain.", "count overlaps first.")
+        raise UsageError(
+            "there are no overlap counts to explain.", "count them with count_overlaps_by_seed(store, by='layer')."
+        )
     candidates = [code for code in counts[0].tables[0].sources if code != target]
     if not candidates:
         raise UsageError(

@@ -235,7 +235,11 @@ def _low_resource(
 
 
 def _spelled(wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the languages of `wanted` that are in `known`, in the order of `wanted`, with the codes of `known`."""
+    """Return the codes that `known` has for the languages of `wanted`, in the order of `wanted`.
+
+    A language may have different codes in `wanted` and `known`, such as `zh` and `zh-Hani`. Languages that are not in
+    `known` are left out.
+    """
     spellings = counterparts(tuple(wanted), tuple(known))
     return tuple(spellings[code] for code in wanted if code in spellings)
 
