@@ -73,7 +73,7 @@ class Command:
 
 
 def commands(folder: Path, languages: str, examples: int) -> tuple[Command, ...]:
-    """Make the stores, and return the commands."""
+    """Make the stores that the commands use, and return the commands to time."""
     store = str(folder / "all.zarr")
     everything = ("build", "--corpus", "cldr", "--lang", languages, "--examples", str(examples), "--store", store)
     few = ("build", "--lang", FEW, "--examples", "8", "--store", str(folder / "few.zarr"))

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -158,12 +159,28 @@ def result(
 
 
 def write(path: Path | None, document: Mapping[str, Any]) -> None:
-    """Write a result under a temporary name, then rename; do nothing without a path."""
+    """Write a result under a temporary name, then rename; do nothing without a path.
+
+    Results of another processor are kept: if the file has some, the name of this processor is added to the name of the
+    file (`matrix.json`, `matrix.amd-epyc.json`).
+    """
     if path is None:
         return
+    path = _for_processor(path, document["machine"]["cpu"])
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def _for_processor(path: Path, cpu: str) -> Path:
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["machine"]["cpu"] == cpu:
+        return path
+    return path.with_name(f"{path.stem}.{processor(cpu).lower().replace(' ', '-')}{path.suffix}")
+
+
+def processor(cpu: str) -> str:
+    """Return the name of a processor without trade marks and the word processor."""
+    return " ".join(re.sub(r"\((R|TM)\)|\b(Processor|CPU)\b|@.*", " ", cpu).split())
 
 
 def timing_fields(timing: Timing) -> dict[str, Any]:
@@ -206,6 +223,28 @@ def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
         return NOT_RUN
     aligned = ["---", *("--:" for _ in columns[1:])]
     return "".join(f"| {' | '.join(line)} |\n" for line in (columns, aligned, *lines))
+
+
+def by_processor(
+    columns: Sequence[str], lines: Sequence[Sequence[str]], processors: Sequence[str], keys: int = 1
+) -> str:
+    """Return a Markdown table of lines from several processors.
+
+    Lines that differ only in the processor are next to each other, and a column names the processor. This column is
+    left out if there is only one.
+
+    Args:
+        columns: Names of the columns.
+        lines: The cells of each line.
+        processors: The processor of each line.
+        keys: Number of cells at the beginning of a line that say what was measured.
+    """
+    if len(set(processors)) < 2:
+        return table(columns, lines)
+    order = {tuple(line[:keys]): place for place, line in reversed(list(enumerate(lines)))}
+    named = sorted(zip(lines, processors, strict=True), key=lambda line: order[tuple(line[0][:keys])])
+    cells = [[*line[:keys], name, *line[keys:]] for line, name in named]
+    return table([*columns[:keys], "processor", *columns[keys:]], cells)
 
 
 def number(value: float | None) -> str:

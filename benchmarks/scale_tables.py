@@ -93,7 +93,7 @@ def runs(results: Path) -> list[dict[str, Any]]:
 
 
 def points(results: Path) -> str:
-    """Return the CPU seconds of every operation, and the memory of `matrix`."""
+    """Return a Markdown table of the CPU seconds of every operation, and of the memory of `matrix`."""
     lines = []
     for run in runs(results):
         rows = [row for row in run["results"] if row["section"] == "point"]
@@ -113,7 +113,7 @@ def points(results: Path) -> str:
 
 
 def growth(results: Path) -> str:
-    """Return the exponents of growth along languages and parameters."""
+    """Return a Markdown table of the exponents of growth along languages and parameters."""
     lines = [
         [row["operation"], {"languages": "L", "parameters": "P"}[row["series"]], *map(number, _slopes(row))]
         for run in runs(results)
@@ -128,7 +128,7 @@ def _slopes(row: Row) -> tuple[float, float]:
 
 
 def terms(results: Path) -> str:
-    """Return the fitted terms of each operation."""
+    """Return a Markdown table of the fitted terms of each operation."""
     lines = []
     for run in runs(results):
         for row in run["results"]:
@@ -151,7 +151,7 @@ def _power(letter: str, exponent: int) -> str:
 
 
 def sampling(results: Path) -> str:
-    """Return error and time of a sample."""
+    """Return a Markdown table of the error and the time of a sample of the parameters."""
     lines = []
     for run in runs(results):
         groups: dict[tuple[str, int, int], dict[str, Row]] = {}
@@ -172,7 +172,7 @@ def sampling(results: Path) -> str:
 
 
 def beyond(results: Path) -> str:
-    """Return the predicted and measured times of a size that was not used for the fit."""
+    """Return a Markdown table of the predicted and measured times of a size that was not used for the fit."""
     lines = []
     for run in runs(results):
         for row in run["results"]:
@@ -184,7 +184,7 @@ def beyond(results: Path) -> str:
 
 
 def plan(results: Path) -> str:
-    """Return predictions for sizes that were not measured."""
+    """Return a Markdown table of predictions for sizes that were not measured."""
     for run in runs(results):
         fitted_terms = {row["operation"]: row["coefficients"] for row in run["results"] if row["section"] == "terms"}
         columns = [_planned(fitted_terms, languages, parameters) for languages, parameters in PLANS]
@@ -240,7 +240,7 @@ def _bytes(value: float) -> str:
 
 
 def settings(results: Path) -> str:
-    """Return processor, load and versions of the runs."""
+    """Return a Markdown table of processor, load and versions of the runs."""
     lines = []
     for run in runs(results):
         machine = run["machine"]

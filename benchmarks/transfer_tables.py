@@ -26,7 +26,7 @@ def runs(results: Path) -> list[Row]:
 
 
 def speed(results: Path) -> str:
-    """Return the speed of fine-tuning and of the bare loop."""
+    """Return a Markdown table of the speed of fine-tuning and of the plain loop."""
     lines = []
     for run in runs(results):
         for row in (row for row in run["results"] if row["section"] == "speed"):
@@ -44,7 +44,7 @@ def speed(results: Path) -> str:
 
 
 def cost(results: Path) -> str:
-    """Return the cost of each command of a ranking and of fine-tuning."""
+    """Return a Markdown table of the cost of each command of a ranking and of fine-tuning."""
     lines = [
         [_NAMES[row["what"]], str(row["languages"]), str(row["seeds"]), f"{row['wall_s']:,.0f}", f"{row['cpu_s']:,.0f}"]
         for run in runs(results)
@@ -55,7 +55,7 @@ def cost(results: Path) -> str:
 
 
 def ratios(results: Path) -> str:
-    """Return the cost of fine-tuning relative to a ranking."""
+    """Return a Markdown table of the cost of fine-tuning relative to a ranking."""
     lines = [
         [
             "extrapolated" if row["extrapolated"] else "measured",
@@ -95,13 +95,16 @@ def predictors(results: Path, page: str, task: str) -> str:
 
 
 def by_task(results: Path, page: str) -> str:
-    """Return NDCG@3 of every predictor, with a column for each task."""
+    """Return a Markdown table of NDCG@3 of every predictor, with a column for each task."""
     documents: Mapping[str, Any] = {name: document["evaluation"] for name, document in tasks(page).items()}
     return overview(documents, task_title)
 
 
 def strength(results: Path, page: str) -> str:
-    """Return the scores of the fine-tuned models at home and zero-shot, and those of the trivial answer."""
+    """Return a Markdown table of the scores of the fine-tuned models on their own language and zero-shot.
+
+    The scores of the trivial answer are in a further column.
+    """
     lines = [
         [
             task_title(name),
@@ -116,7 +119,7 @@ def strength(results: Path, page: str) -> str:
 
 
 def summary(results: Path) -> str:
-    """Return NDCG@3 and regret of each predictor on the two tasks that `mini` can do."""
+    """Return a Markdown table of NDCG@3 and regret of each predictor on the two tasks that `mini` can do."""
     evaluations = {name: known["evaluation"] for name, known in tasks("table2").items() if name in ("pos", "ner")}
     rows = {name: {one["name"]: one["metrics"] for one in known["predictors"]} for name, known in evaluations.items()}
     lines = [
@@ -133,7 +136,7 @@ def summary(results: Path) -> str:
 
 
 def three_sources(results: Path, page: str, task: str) -> str:
-    """Return the mean score of the sources that each method chooses, as figure 4 shows it."""
+    """Return a Markdown table of the mean score of the sources that each method chooses, as figure 4 shows it."""
     document = tasks(page).get(task)
     lines = [
         [

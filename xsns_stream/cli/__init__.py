@@ -143,7 +143,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Arguments of the command line; None for those of this process.
+        args: Arguments of the command line; None for the arguments of this process.
         within_another: Whether another verb runs this verb and reports an interruption.
 
     Raises:
@@ -186,7 +186,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 def run() -> None:
     """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
-    # A caller that ignores the signal, such as a shell, decides for its children.
+    # If the caller has set this process to ignore the signal, the signal stays ignored.
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt_as_terminated)
     set_native_threads()

@@ -72,7 +72,7 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     """Compute the similarity of basic words, 1 − LDND / 100, from the matrix in FILE.
 
     FILE is a square .csv of LDND in percent (the normalised, divided Levenshtein distance of ASJP), with codes or names
-    of languages on both sides, such as ldnd.csv of github.com/wietsedv/xpos.
+    of languages as labels of its rows and columns, such as ldnd.csv of github.com/wietsedv/xpos.
     """
     _run_table("ldnd", file, outputs, as_json, quiet, options)
 
@@ -189,8 +189,8 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Read the matrix in FILE, check it, and write it in a format of the other verbs.
 
-    FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides: a line for each source
-    and a column for each target.
+    FILE is a .csv, .tsv, .parquet, .json or .npz with a row for each source and a column for each target, which are
+    labelled with codes or names of languages.
     """
     from xsns_stream.pipeline.baselines import file_baseline
 

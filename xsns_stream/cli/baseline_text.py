@@ -350,7 +350,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 )
 @common_options
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Compute every baseline whose data are available, and list what the others need.
+    """Compute every baseline whose data are available, and list what the other baselines need.
 
     The folders of --data are searched for tables. Baselines from text need --corpus, and all of these except sue need
     --model. If several tables can be used for a baseline, the table with the most languages is used; among tables with

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 @parameter_options
 @click.option("--tensors", is_flag=True, help="List every tensor instead of every block.")
 @click.option(
-    "--check", is_flag=True, help="Compare the Fisher values of the fast engine with a loop over single examples."
+    "--check",
+    is_flag=True,
+    help="Compare the Fisher values of the fast engine with those of a loop over single examples.",
 )
 @common_options
 def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:

@@ -454,7 +454,7 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return means over all units: the scores on the languages of the source and on others, and the trivial scores."""
+    """Return mean scores over all units: on the languages of the source, on other languages, and of trivial answers."""
     own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
     others = [
         (score.metrics[headline], score.trivial[headline])

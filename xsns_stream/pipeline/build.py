@@ -192,7 +192,7 @@ def build(
         :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
-        PartialError: Some rows failed; the others are committed.
+        PartialError: Some rows failed; the other rows are committed.
         IncompatibleError: The store contains another experiment; the message names the fields that differ.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.

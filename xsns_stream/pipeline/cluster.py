@@ -428,7 +428,7 @@ def _versions(client: Client) -> Mapping[str, Any] | None:
 
 
 def _restart_silent(client: Client, on_note: Callable[[str], None]) -> None:
-    """Restart all workers that do not answer."""
+    """Restart all workers that do not answer; `on_note` is called with a sentence about each."""
     for worker in client.scheduler_info(n_workers=-1)["workers"]:
         try:
             client.run(library_versions, workers=[worker], on_error="ignore", callback_timeout=_LOOK_S)

@@ -109,7 +109,7 @@ class BaselineSession(Session[Row, Outcome]):
         self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> Outcome:
-        """Measure a language; return events, the record of its sample, and one value for each baseline."""
+        """Measure a row; return its events, the record of its sample, and one value for each baseline."""
         run = self._run
         events: list[BaselineEvent] = []
         run.notify = lambda event: None if isinstance(event, ExamplesDone) else events.append(event)

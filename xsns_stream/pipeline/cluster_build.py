@@ -229,7 +229,7 @@ def _build(
     workers: Workers,
     progress: BuildProgress,
 ) -> BuildResult:
-    """Check the experiment, hand out the missing rows, and return the result."""
+    """Check the experiment, let the workers measure the missing rows, and return the result of the build."""
     if settings.missing_rows(store):
         workers.preload()
     settings, loaded = load_for_build(settings, model, **model_options)

@@ -170,7 +170,7 @@ class CountSession(Session[ColumnRange, PartialCounts]):
 
     @contextmanager
     def _columns(self, item: ColumnRange) -> Iterator[Columns]:
-        """Open a range of columns; if the rows are not plain files, only this range of them is copied."""
+        """Open a range of columns; if the rows are not plain files, only this range of each row is copied."""
         words = (item.start, item.stop)
         if self.array.plain_files:
             yield Picked(self._files, [words])

@@ -106,7 +106,7 @@ def hand_out(
 
 
 def text_digests(corpus: Corpus, rows: Iterable[Row], examples: int) -> tuple[dict[Row, str], dict[Row, int]]:
-    """Return {row: digest of its text} and {row: its number of characters}; both are empty if the corpus is not local.
+    """Return {row: digest of its text} and {row: its number of characters}; empty if the corpus is not local.
 
     Rows whose text cannot be read are left out here; a worker reports them as failed rows.
     """

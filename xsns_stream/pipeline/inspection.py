@@ -143,7 +143,7 @@ class Verification:
         kept_rows: Number of rows of stored Fisher values that were compared.
         parts: Number of leave-one-part-out rows that were compared.
         unfinished_rows: Rows without a commit record. They are not errors: the next build measures them again.
-        unfinished_parts: Leave-one-part-out rows that are missing although others of the same row exist.
+        unfinished_parts: Leave-one-part-out rows that are missing although other parts of the same row exist.
     """
 
     store: str

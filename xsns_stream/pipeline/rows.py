@@ -280,8 +280,8 @@ def _note_few_values(network: SubNetwork, commits: RowCommits) -> None:
 class RowCommits:
     """Writer of the sub-networks of one row: one for each density, and one for each density and left-out fold.
 
-    Sub-networks that are in the store already are not written again, although an interrupted run may have rounded them
-    differently if its batches were different. A sub-network that another process commits after the creation of this
+    Sub-networks that are in the store already are not written again, even if they differ by rounding because an
+    interrupted run had other batches. A sub-network that another process commits after the creation of this
     object is counted as lost.
 
     Args:

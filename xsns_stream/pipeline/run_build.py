@@ -160,7 +160,7 @@ def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: 
 
 
 def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) -> None:
-    """Measure the missing rows: those that no other process has claimed, then those that others left unfinished."""
+    """Measure the missing rows: first all rows that are not claimed, then rows that other processes left unfinished."""
     settings, store = run.settings, run.store
     read_so_far: dict[Row, int] = {}
 

@@ -104,7 +104,7 @@ def plan_transfer(
     timed: bool,
     workers: Workers | None = None,
 ) -> TransferPlan:
-    """Return the finished and the missing units, and an estimate of the time for the missing ones.
+    """Return the finished and the missing units, and an estimate of the time for the missing units.
 
     Args:
         settings: Settings of the units.
@@ -355,10 +355,10 @@ class UnitsRun:
             self.folder.write(replace(made, training={**made.training, _MODEL_DIGEST: _digest(folder)}))
 
     def check_beside(self) -> None:
-        """Check that units of other sources have the same settings, because one file of scores contains all units.
+        """Check that finished units of other sources have the settings of this run; one file contains all scores.
 
         Raises:
-            IncompatibleError: A unit has other settings.
+            IncompatibleError: A finished unit has other settings than this run.
         """
         units = self.units
         for finished in self.folder.all() if units else ():

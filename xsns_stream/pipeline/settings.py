@@ -178,7 +178,7 @@ class BuildSettings:
 
     @property
     def own_quantile(self) -> str:
-        """The estimator's default method for the threshold: `percentile` for `authors`, `exact` for all others."""
+        """The default method for the threshold: `percentile` for the estimator `authors`, otherwise `exact`."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
 
     @property

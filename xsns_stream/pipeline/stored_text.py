@@ -215,8 +215,8 @@ def check_text(
         )
     if stored.shared.stopping:
         notes.append(
-            f"the rows of the store may have used fewer examples than were drawn ({stored.shared.stopping}); the "
-            f"baseline uses all examples."
+            f"the build of the store finished rows early if they were stable ({stored.shared.stopping}); the baseline "
+            "uses all examples that were drawn."
         )
     return notes
 

@@ -77,8 +77,8 @@ def plan(options: RunOptions) -> Plan:
         UsageError: A value of `--data` is invalid, no data were given for any task, or the preset has no model and none
             was given.
         LanguageError: A code is not a language code.
-        XsnsError: No task can be read; this is the error of the first. If some tasks can be read, the failures of the
-            others are in the plan.
+        XsnsError: The data of no task can be read; the error is that of the first task. If the data of only some tasks
+            cannot be read, their errors are in the plan.
     """
     preset = PRESETS[options.preset]
     if not (options.model or preset.model):

@@ -113,7 +113,7 @@ class RowArray:
     # ------------------------------------------------------------------------------------- writing
 
     def grow(self, *keys: RowKey) -> RowArray:
-        """Return the array with labels for some rows; the missing ones are added to the metadata in the store.
+        """Add the labels that the array lacks for some rows to the metadata in the store; return the changed array.
 
         Shape and labels are stored in one document, so that a reader never sees labels that do not match the shape.
         """

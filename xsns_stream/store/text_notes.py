@@ -60,9 +60,9 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
 def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
     """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
-    A sub-network that was measured on few examples is less similar to all others; its language is therefore ranked too
-    low. If no row has at least half of the requested examples, the note concerns all rows. Rows whose measurement
-    stopped early because it was stable have enough examples and are ignored.
+    A sub-network that was measured on few examples is less similar to all other sub-networks, and ranked too low. If no
+    row has at least half of the requested examples, the note concerns all rows. Rows whose measurement stopped early
+    because it was stable have enough examples and are ignored.
 
     Args:
         rows: The store.

@@ -341,7 +341,7 @@ class RemoteStorage(Storage):
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Put the first object if it does not exist, then the others; return False if the first object exists."""
+        """Put the object `first`, then all other objects of a store; return False if the object `first` exists."""
         created = self.put_if_absent(first, objects()[first], "create a store at") is not None
         if created:
             self.complete(objects, first, last)
@@ -458,7 +458,7 @@ class RemoteStorage(Storage):
         """Do nothing, because only an attempt shows whether objects can be put."""
 
     def check_writable(self) -> None:
-        """Do nothing, for the same reason."""
+        """Do nothing, because only an attempt shows whether objects can be put."""
 
     def sweep(self) -> None:
         """Do nothing, because no work folders are created beside an object store."""
