@@ -4,7 +4,8 @@
 
 The token states are synthetic, with a centre for each language; k = 5 nearest by inner product among all other
 languages. The shares of all contestants are compared before the timing. Memory is the peak of a fresh process above its
-memory before the search, including the states. Our states are in a mapped file; the others need them in one array.
+memory before the search, including the states. The search of this package reads the states from a mapped file; the
+other contestants need them in one array.
 
 Every contestant has one thread, unless OMP_NUM_THREADS is set.
 """
@@ -79,7 +80,10 @@ def measure(folder: Path, sizes: tuple[int, int, int], rounds: int) -> list[dict
 
 
 def write_states(path: Path, languages: int, tokens: int, width: int) -> Path:
-    """Write states with overlapping languages: centres are a third as far apart as tokens are from their centre."""
+    """Write token states of languages that overlap, and return the path.
+
+    The centres of two languages are a third as far apart as the tokens of a language are from its centre.
+    """
     rng = np.random.default_rng(0)
     file = TokenStates(path, width)
     for language in range(languages):
@@ -108,7 +112,10 @@ def in_blocks(path: Path, languages: int, tokens: int, width: int) -> np.ndarray
 
 
 def by_faiss(path: Path, languages: int, tokens: int, width: int) -> np.ndarray:
-    """Return the shares by an index of the other languages for each target, as in the code of NN-Rank's authors."""
+    """Return the shares of the nearest tokens, from a faiss index for each target, as the authors of NN-Rank do.
+
+    The index of a target contains the tokens of all other languages.
+    """
     import faiss
 
     faiss.omp_set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -147,7 +154,9 @@ def check(results: dict[str, np.ndarray], tokens: int) -> None:
     for name, values in results.items():
         allowed = max(DIFFERENT_TOKENS, 2 / (tokens * K))
         if not np.allclose(values, results[OURS], rtol=0, atol=allowed, equal_nan=True):
-            raise SystemExit(f"{name} differs by {np.nanmax(np.abs(values - results[OURS])):.2g}")
+            raise SystemExit(
+                f"error: the shares of {name} are wrong by up to {np.nanmax(np.abs(values - results[OURS])):.2g}"
+            )
 
 
 def warm_up() -> None:

@@ -1,9 +1,9 @@
-"""Coverage of 95 % intervals for a mean over targets: ours, plain percentiles, BCa, Student's t.
+"""Coverage of 95 % intervals for a mean over targets: this package, plain percentiles, BCa, Student's t.
 
     python benchmarks/bench_bootstrap.py -o benchmarks/results/bootstrap.json
 
 Samples are drawn from distributions with a known mean that resemble those of metrics over targets. `table` makes the
-table of `docs/evaluation.md` from the result. There is no timing; `--rounds` is ignored.
+table of `docs/evaluation.md` from the result. Nothing is timed, and `--rounds` has no effect.
 """
 
 from __future__ import annotations
@@ -81,7 +81,10 @@ def coverage(metric: str, targets: int, samples: int, resamples: int) -> dict[st
 
 
 def bca(draws: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    """Return the bias-corrected and accelerated interval (Efron 1987) of a mean from sorted draws."""
+    """Return the bias-corrected and accelerated (BCa) interval of the mean of a sample (Efron 1987), float64 [2].
+
+    `draws` are the sorted means of the resamples.
+    """
     size, mean = len(draws), sample.mean()
     if np.ptp(sample) == 0:
         return np.array([mean, mean])
@@ -94,7 +97,10 @@ def bca(draws: np.ndarray, sample: np.ndarray) -> np.ndarray:
 
 
 def student(values: np.ndarray) -> np.ndarray:
-    """Return mean ± t standard errors. [samples, targets] → [samples, 2]."""
+    """Return the interval mean ± t standard errors of each sample, float64 [samples, 2].
+
+    `values` are float64 [samples, targets].
+    """
     targets = values.shape[1]
     half = stats.t.ppf(0.975, targets - 1) * values.std(axis=1, ddof=1) / np.sqrt(targets)
     return np.stack([values.mean(axis=1) - half, values.mean(axis=1) + half], axis=1)

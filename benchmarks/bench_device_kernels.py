@@ -87,7 +87,7 @@ def name_of(device: torch.device) -> str:
 def products(
     shape: tuple[int, int], examples: int, rows: int, dtype: str, device: torch.device, rounds: int
 ) -> list[Row]:
-    """Time one shape of weight with one dtype of rows; all examples have the same length."""
+    """Return the times of the products for one shape of a weight and one dtype; all examples have the same length."""
     generator = torch.Generator().manual_seed(0)
     G, A = (torch.randn(examples * rows, size, generator=generator).to(device, DTYPES[dtype]) for size in shape)
     segments = torch.arange(examples + 1) * rows
@@ -106,7 +106,10 @@ def products(
 
 
 def batched(G: Tensor, A: Tensor, examples: int) -> Tensor:
-    """Compute the products of all examples in memory, [N, O, I], rounded to the dtype of the rows."""
+    """Return the sum over examples of the squared products, [O, I].
+
+    The products Gᵀ A of all N examples, [N, O, I], are in memory at once, rounded to the dtype of the rows.
+    """
     left, right = (rows.view(examples, -1, rows.shape[1]) for rows in (G, A))
     return torch.bmm(left.mT, right).float().square_().sum(dim=0)
 
@@ -123,11 +126,14 @@ def check_products(
         call()
         error = float((F - truth).abs().max() / truth.max())
         if error > (2e-2 if name.startswith(("bmm in float16", "bmm in bfloat16")) else SLACK):
-            raise SystemExit(f"error: {name} is off by {error:.1e} of the largest value; nothing was timed")
+            raise SystemExit(f"error: {name} is wrong by {error:.1e} of the largest value; nothing was timed")
 
 
 def selections(count: int, device: torch.device, rounds: int) -> list[Row]:
-    """Time the selection of the top 15 % of values in tensors of odd sizes, as packed bits on the host."""
+    """Return the times of selecting the top 15 % of `count` values in tensors of odd sizes.
+
+    The results of the selections are packed bits on the host.
+    """
     rng = np.random.default_rng(0)
     values = rng.standard_normal(count, np.float32) ** 2 * np.exp(3 * rng.standard_normal(count, np.float32))
     k = max(1, round(DENSITY * count))
@@ -180,7 +186,10 @@ def check_selections(contestants: dict[str, Callable[[], Bits]], values: np.ndar
 
 
 def synchronised(contestants: dict[str, Callable[[], Any]], device: torch.device) -> dict[str, Callable[[], None]]:
-    """Wait for the device after each call, because calls return before their kernels have finished."""
+    """Return the contestants with a wait for the device after each call.
+
+    Without it, a call returns before its kernels have finished.
+    """
 
     def wait_for(call: Callable[[], Any]) -> None:
         call()

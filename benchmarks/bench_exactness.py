@@ -71,7 +71,7 @@ def single_examples(batch: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 def expected_values(
     model: Any, objective: str, batch: Mapping[str, Tensor], names: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """Return the mean over examples of the squared gradients of log p(y|x)."""
+    """Return {tensor: mean over the examples of a batch of the squared gradients of log p(y|x)}."""
     named = dict(model.named_parameters())
     theta = [named[name] for name in names]
     total = [torch.zeros_like(parameter) for parameter in theta]
@@ -85,7 +85,7 @@ def expected_values(
 
 
 def largest_error(model: Any, objective: str, batch: Mapping[str, Tensor], *, checkpoint: bool = False) -> float:
-    """Return the engine's largest error over all tensors of θ, relative to each tensor's largest value."""
+    """Return the largest error of the engine over all tensors of θ, relative to the largest value of each tensor."""
     layout = xs.parameter_layout(model)
     expected = expected_values(model, objective, batch, layout.names)
     settings, unconfirmed = FisherSettings(checkpoint=checkpoint), without_rules(model, layout)
@@ -95,7 +95,7 @@ def largest_error(model: Any, objective: str, batch: Mapping[str, Tensor], *, ch
 
 
 def coverage(model: Any) -> dict[str, int]:
-    """Count the tensors of θ with a confirmed rule, without a rule, and with a rejected rule."""
+    """Return the numbers of tensors of θ with a confirmed rule, without a rule, and with a rejected rule."""
     layout = xs.parameter_layout(model)
     candidates = set(layout.names) - set(Engine(model, layout).fallback)
     checks = self_check(model, layout)
@@ -109,7 +109,7 @@ def coverage(model: Any) -> dict[str, int]:
 
 
 def measure(name: str, dtype: torch.dtype) -> dict[str, Any]:
-    """Measure one family in one precision, with both forms of attention, and with checkpointing."""
+    """Return the largest errors of one family in one precision, with both forms of attention and with checkpointing."""
     objective = zoo.FAMILIES[name].objective
     errors: dict[str, float] = {}
     for attention in ("sdpa", "eager"):
@@ -126,7 +126,7 @@ def measure(name: str, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def measure_both(name: str) -> dict[str, Any]:
-    """Measure one family in both precisions; the tensors with a rule are those of float32, in which models are used."""
+    """Return the largest errors of one family in both precisions, and its tensors with a rule in float32."""
     with zoo.float64_throughout():
         double = measure(name, torch.float64)
     row = {"family": name, "objective": zoo.FAMILIES[name].objective, **double, **measure(name, torch.float32)}

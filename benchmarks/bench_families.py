@@ -6,9 +6,9 @@
 * Family: the share of languages, among those with a relative in the pool, whose nearest neighbour by Jaccard is of the
   same family. It is computed on the first 256 lines (text that the embedded model was trained on) and on the last 100
   (text that it has not seen), and compared with random rankings, for which it is the share of relatives in the pool.
-* Halves: the first 256 lines as two halves of 128. The share of languages whose two halves are closer to each other
-  than to any half of another language. NTREX is parallel, so that the same half of another language has the same
-  sentences, which makes this difficult; `other half` compares only halves with other sentences.
+* Halves: the first 256 lines are cut into two halves of 128. The result is the share of languages whose two halves are
+  closer to each other than to any half of another language. This is difficult because NTREX is parallel: the same half
+  of another language has the same sentences. `other half` compares only halves with other sentences.
 
 The values for 256 lines are the mean of the halves' values, because a Fisher value is a mean over examples.
 

@@ -7,7 +7,7 @@ tensors, relative to the largest value of the tensor). Then they are timed, inte
 * `plain, θ`: an ordinary forward and backward pass with gradients of θ only and the head on the scored positions only;
   this is the lower limit for every gradient method. `plain, all`: all gradients and all logits, as in a training step;
 * `single examples`: a loop over single examples without padding, with squares added in a hook;
-* `torch.func vmap`, `Opacus`, `BackPACK`: other libraries, see `fisher_contestants.py`.
+* `torch.func vmap`, `Opacus`, `BackPACK`, `Kronfluence`: other libraries, see `fisher_contestants.py`.
 
 Times are processor times, not wall-clock times (see `fisher_contestants.interleave`). Run one thread pinned to one core
 (`OMP_NUM_THREADS=1 taskset -c 1 …`), and `threads` without pinning.
@@ -418,7 +418,7 @@ def main() -> None:
             return
         rows = run(chosen, model, layers, smoke, rounds)
     parameters = {"rounds": rounds, "layers": layers, "threads": torch.get_num_threads(), "device": options.device}
-    parameters |= {"peers": {name: harness.version(name) for name in ("opacus", "backpack-for-pytorch")}}
+    parameters |= {"peers": {name: harness.version(name) for name in ("opacus", "backpack-for-pytorch", "kronfluence")}}
     harness.write(options.output, harness.result(Path(__file__).stem, parameters, rows, smoke))
 
 

@@ -32,7 +32,9 @@ def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into:
     for number, language in enumerate(languages):
         lines = list(dict.fromkeys((folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()))
         if len(lines) < draws * examples:
-            sys.exit(f"{language} has {len(lines)} lines; {draws} draws of {examples} need {draws * examples}.")
+            sys.exit(
+                f"error: {language} has {len(lines)} lines; {draws} samples of {examples} need {draws * examples}."
+            )
         order = np.random.default_rng([7919, number]).permutation(len(lines))
         for draw in range(draws):
             (into / str(draw)).mkdir(parents=True, exist_ok=True)
@@ -42,7 +44,7 @@ def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into:
 
 
 def measure(texts: Path, draws: int, examples: int, parts: int, into: Path) -> list[SubNetworkStore]:
-    """Build a store with folds for each sample."""
+    """Build a store for each sample of `texts`, with `parts` folds, in the folder `into`; return the stores."""
     loaded, stores = load_model("mini"), []
     for draw in range(draws):
         corpus = open_corpus(str(texts / str(draw)))
@@ -54,7 +56,10 @@ def measure(texts: Path, draws: int, examples: int, parts: int, into: Path) -> l
 
 
 def similarities(stores: Sequence[SubNetworkStore], languages: Sequence[str]) -> Any:
-    """Return the Jaccard coefficients of all samples of all languages with one another, float64 [R, S, R, T]."""
+    """Return the Jaccard coefficients of all samples of all languages with one another, float64 [R, S, R, T].
+
+    `stores` has a store for each of R samples.
+    """
     from xsns_kernels import intersection_counts
 
     rows = np.concatenate([store.rows(languages, SEED, DENSITY) for store in stores])

@@ -49,18 +49,28 @@ LONG_S = 2.0
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument(
-        "--languages", type=numbers, default="8,16,32,64,128,256,512,1024,2048", help="L of the first series"
+        "--languages",
+        type=numbers,
+        default="8,16,32,64,128,256,512,1024,2048",
+        help="numbers of languages of the first series",
     )
     parser.add_argument("--bits", type=int, default=SMALL, help=f"P of the first series ({SMALL:,})")
     parser.add_argument(
-        "--sizes", type=numbers, default=f"{SMALL},12582912,28351488,{BASE},{LARGE}", help="P of the second series"
+        "--sizes",
+        type=numbers,
+        default=f"{SMALL},12582912,28351488,{BASE},{LARGE}",
+        help="numbers of parameters of the second series",
     )
-    parser.add_argument("--few", type=int, default=12, help="L of the second series (12)")
-    parser.add_argument("--disk-gb", type=float, default=4.0, help="largest size of a store (4)")
-    parser.add_argument("--budget-s", type=float, default=600.0, help="time after which no point is started (600)")
+    parser.add_argument("--few", type=int, default=12, help="number of languages of the second series (12)")
+    parser.add_argument("--disk-gb", type=float, default=4.0, help="largest size of a store in gigabytes (4)")
+    parser.add_argument(
+        "--budget-s", type=float, default=600.0, help="seconds after which no further point is measured (600)"
+    )
     parser.add_argument("--folder", type=Path, help="folder for the stores; a temporary folder by default")
     parser.add_argument(
-        "--beyond", type=Path, help="a synthetic store, larger than all others, to check the prediction"
+        "--beyond",
+        type=Path,
+        help="an existing synthetic store, larger than those of both series, to check the prediction",
     )
     parser.add_argument(
         "--measure", nargs=4, metavar=("OPERATION", "STORE", "TINY", "LANGUAGES"), help=argparse.SUPPRESS
@@ -91,7 +101,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 
 def run(series: Sequence[tuple[str, int, int]], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure every point that disk and time allow."""
+    """Return the rows of every point of the series that the limits of disk and time allow."""
     started, results = time.perf_counter(), []
     with tempfile.TemporaryDirectory(prefix="xsns-scale-", dir=options.folder) as folder:
         tiny = Path(folder) / "tiny.zarr"
@@ -116,7 +126,10 @@ def run(series: Sequence[tuple[str, int, int]], options: argparse.Namespace) -> 
 
 
 def measure_point(store: Path, tiny: Path, languages: int, size: int, rounds: int) -> Iterator[dict[str, Any]]:
-    """Yield a row for each operation: the store grows to L languages, and by one more for `add`."""
+    """Yield a row for each operation: the store grows to L languages, and by one more for `add`.
+
+    `tiny` is a small store for the warm-up.
+    """
     yield write(store, languages, size)
     yield in_child("matrix", store, tiny, languages, rounds)
     yield in_child("rank", store, tiny, languages, rounds)
@@ -137,7 +150,10 @@ def measure_beyond(store: Path, results: Sequence[Mapping[str, Any]], rounds: in
 
 
 def write(path: Path, languages: int, size: int) -> dict[str, Any]:
-    """Write the missing ones of L rows, and return the time of writing a row, without that of computing it."""
+    """Write those of L rows that the store lacks, and return the time of writing a row.
+
+    The time of computing the row is not included.
+    """
     store, cpu, wall = open_store(path, "a"), [], []
     for language in range(languages):
         if store.exists and store.is_committed(synthetic.code(language), 0, synthetic.DENSITY):
@@ -213,7 +229,7 @@ def call(operation: str, store: SubNetworkStore, codes: list[str], keep: bool) -
 
 
 def error_of_sample(store: SubNetworkStore, codes: list[str]) -> dict[str, Any]:
-    """Return the root mean square, over pairs and samples, of a coefficient's standard error and error."""
+    """Return the root mean squares, over pairs and samples, of the standard error and of the error of a coefficient."""
     exact, pairs = jaccard(count_overlaps(store, languages=codes)), np.triu_indices(len(codes), 1)
     standard_errors, errors = [], []
     for draw in range(1, DRAWS + 1):
@@ -228,7 +244,7 @@ def error_of_sample(store: SubNetworkStore, codes: list[str]) -> dict[str, Any]:
 
 
 def status(key: str) -> float:
-    """Return a line of this process's status in MiB."""
+    """Return the value of a line of `/proc/self/status`, such as `VmHWM`, in MiB."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) / 1024

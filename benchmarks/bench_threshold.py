@@ -1,15 +1,15 @@
-"""Selection and packing of the largest 15 % of many values: our kernel and other programs.
+"""Selection and packing of the largest 15 % of many values: the kernel of this package and other programs.
 
     python benchmarks/bench_threshold.py --values 85054464 -o threshold.json
 
 There are two kinds of values: squares of normal numbers with a scale for each tensor, as Fisher values are, and the
 same values with nine in ten set to zero. The values are in tensors with the sizes of a transformer. Contestants that
-need one array get the array of which the tensors are views, so that no contestant has to join them. *Read* is
+need one array get the array of which the tensors are views. No contestant therefore has to join tensors. *Read* is
 `numpy.max` over that array. Every contestant returns packed bits, which are compared with those of a partition before
 the timing.
 
-Memory is the peak of a fresh process above the values, including the packed result. It is measured only for our kernel,
-because the others make at least one copy of the values.
+Memory is the peak of a fresh process above the values, including the packed result. It is measured only for the
+kernel of this package, because the other contestants make at least one copy of the values.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def check(everybody: dict[str, Contestant], values: np.ndarray) -> None:
     for name, call in everybody.items():
         wrong = kernels.popcount(call() ^ expected)
         if wrong > (values.size // ONE_IN[name] if name in ONE_IN else 0):
-            raise SystemExit(f"{name} has {wrong} bits wrong")
+            raise SystemExit(f"error: {name} has {wrong} bits wrong; nothing was timed")
 
 
 def extra_memory(name: str, count: int, kind: str) -> float | None:

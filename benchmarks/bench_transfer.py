@@ -59,7 +59,7 @@ class Case:
         task: The task.
         labels: The classes of the task.
         train: The training data of the source.
-        dev: One dev example, so that tests take almost no time.
+        dev: One dev example, because tests should take almost no time.
         settings: Hyper-parameters.
     """
 
@@ -73,7 +73,7 @@ class Case:
     settings: Any
 
     def reset(self, dropout: bool) -> Any:
-        """Return the model with its initial weights."""
+        """Return the model with its initial weights, with or without dropout."""
         import torch
 
         self.model.load_state_dict(self.initial)
@@ -91,7 +91,9 @@ class Case:
 
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--data", help="labelled data of POS tagging, as for `transfer --data`")
+    parser.add_argument(
+        "--data", help="labelled data of POS tagging, as for `transfer --data`; synthetic text by default"
+    )
     parser.add_argument("--languages", default="", help="codes with training data  [default: eight, or the first six]")
     parser.add_argument("--examples", type=int, default=256, help="|D| of the ranking")
     parser.add_argument("--limit", type=int, default=500, help="largest number of training examples of a source")
@@ -206,7 +208,7 @@ def make_case(data: str, language: str, options: Any) -> Case:
 
 
 def by_trainer(case: Case, *, dropout: bool) -> Any:
-    """Fine-tune like the verb `transfer`."""
+    """Fine-tune a case like the verb `transfer`, with or without dropout, and return the result."""
     from xsns_stream.transfer import fine_tune
 
     model = case.reset(dropout)
@@ -240,7 +242,7 @@ def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
 
 
 def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> float:
-    """Fine-tune with a plain PyTorch loop, and return the seconds of training."""
+    """Fine-tune a case on these batches with a plain PyTorch loop, and return the seconds of training."""
     import torch
 
     from xsns_stream.transfer.encoding import collate
@@ -269,7 +271,7 @@ def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> f
 
 
 def check(case: Case, batches: Sequence[Sequence[int]], trained: dict[str, Any]) -> float:
-    """Return the largest difference of a weight between both, relative to the largest change by training.
+    """Return the largest difference of a weight between Trainer and loop, relative to the largest change by training.
 
     Raises:
         SystemExit: The weights differ.
@@ -279,7 +281,7 @@ def check(case: Case, batches: Sequence[Sequence[int]], trained: dict[str, Any])
     change = max(float((trained[name] - case.initial[name]).abs().max()) for name in trained)
     difference = max(float((trained[name] - looped[name]).abs().max()) for name in trained) / change
     if not 0 <= difference <= SAME:
-        raise SystemExit(f"Trainer and loop end with other weights: {difference:.1e} of the largest change")
+        raise SystemExit(f"error: Trainer and loop end with different weights: {difference:.1e} of the largest change")
     return difference
 
 
@@ -310,7 +312,7 @@ def timed(words: Sequence[object], languages: int) -> dict[str, Any]:
     completed = subprocess.run([*START, *map(str, words), "-q"], capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if completed.returncode:
-        raise SystemExit(f"{words[0]} ended with {completed.returncode}: {completed.stderr}")
+        raise SystemExit(f"error: {words[0]} ended with exit code {completed.returncode}: {completed.stderr}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"section": "cost", "what": str(words[0]), "languages": languages, "seeds": 1, "wall_s": wall, "cpu_s": cpu}
 

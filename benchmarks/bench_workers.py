@@ -62,7 +62,10 @@ def contestants(workers: int) -> tuple[Contestant, ...]:
 
 
 def build(contestant: Contestant, shared: Sequence[str], languages: Sequence[str], store: Path) -> float:
-    """Build in a process of its own, and return the elapsed seconds."""
+    """Build the languages in a process of its own, and return the elapsed seconds.
+
+    `shared` are the options of the command line that all contestants have.
+    """
     command = [sys.executable, "-c", "from xsns_stream.cli import run; run()", "build", *shared, "--quiet"]
     command += ["--lang", ",".join(languages), "--store", str(store), *contestant.options]
     threads = {name: str(contestant.threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -72,7 +75,9 @@ def build(contestant: Contestant, shared: Sequence[str], languages: Sequence[str
 
 
 def check(settings: Sequence[Contestant], paths: Sequence[Path]) -> None:
-    """Check that processes of one thread give the same bits, and others nearly the same.
+    """Check that processes of one thread give the same bits, and processes of several threads nearly the same bits.
+
+    `paths` are the stores of the contestants, in their order.
 
     Matrix products of two threads may be rounded differently, which changes a few of the selected parameters.
     """
@@ -95,7 +100,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--wide", type=int, metavar="LAYERS", help="build: a random model of XLM-R's width instead")
-    parser.add_argument("--corpus", default="cldr", help="A corpus, such as a folder of NTREX files.")
+    parser.add_argument("--corpus", default="cldr", help="corpus, such as a folder of NTREX files")
     parser.add_argument("--languages", type=int, default=24)
     parser.add_argument("--examples", type=int, default=256)
     options = parser.parse_args()
@@ -137,7 +142,8 @@ def measure(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         for way, store in zip(ways, stores, strict=True):
             # A row for each worker, so that each loads its model.
             few = languages[: options.workers]
-            single.setdefault(way.name, []).append(build(way, shared, few, store.with_suffix(".few.zarr")))
+            seconds = 0.0 if options.smoke else build(way, shared, few, store.with_suffix(".few.zarr"))
+            single.setdefault(way.name, []).append(seconds)
             times.setdefault(way.name, []).append(build(way, shared, languages, store))
         check(ways, stores)
     whole = {name: median(seconds) for name, seconds in times.items()}

@@ -82,7 +82,12 @@ def overlaps(device: torch.device, languages: int, bits: int, rounds: int) -> li
 
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda", help="cpu tries the program with --smoke")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        default="cuda",
+        help="device of torch; `cpu` is only useful to try the program with --smoke",
+    )
     options: argparse.Namespace = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("error: there is no CUDA device; --device cpu --smoke tries the program without one")

@@ -209,7 +209,7 @@ def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
 
 
 def regressed(pool: Pool, predictors: Sequence[str], model: str, random: str = "target") -> list[dict[str, Any]]:
-    """Return the errors of a regression, and its coefficients."""
+    """Return rows with the errors and the coefficients of a regression of the scores of a pool."""
     matrices = {name: pool.matrices[name] for name in predictors}
     regression = fit(join(pool.gold, matrices, pool.sources, pool.targets), model, random)
     fields = {
@@ -228,7 +228,7 @@ def plain(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def rounded(value: float) -> float | None:
-    """Return a number with six digits, more than any table shows; None for NaN."""
+    """Return a number rounded to six significant digits; None for NaN."""
     return None if np.isnan(value) else float(f"{value:.6g}")
 
 
@@ -270,7 +270,10 @@ def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of xpos, gold, typology and ntrex")
     parser.add_argument(
-        "--work", type=Path, required=True, help="folder for sub-networks and similarities, which take long"
+        "--work",
+        type=Path,
+        required=True,
+        help="folder for sub-networks and similarities, which take an hour to compute",
     )
     parser.add_argument("--without-mini", action="store_true", help="leave out the predictors of the embedded model")
     options = parser.parse_args()

@@ -54,7 +54,10 @@ def rows(results: Path, section: str) -> list[Row]:
 
 
 def pool(results: Path, name: str) -> str:
-    """Return one row for each predictor: all metrics with intervals, and two tests against the first predictor."""
+    """Return a Markdown table of a pool of `results`, with a row for each predictor.
+
+    The columns are all metrics with their intervals, and two tests against the first predictor.
+    """
     by_predictor: dict[str, dict[str, Row]] = {}
     for row in rows(results, "pool"):
         if row["pool"] == name:
@@ -81,7 +84,10 @@ def metric(results: Path, name: str, predictor: str, metric: str) -> str:
 
 
 def cost(results: Path, name: str) -> str:
-    """Return what a user of each predictor pays: targets with a good source among the first ones; sources to try."""
+    """Return a Markdown table of what a user of each predictor of a pool pays.
+
+    The columns are the shares of targets with a near-best source among the first k sources, and the sources to try.
+    """
     metrics = {"near-best@1": 100.0, "near-best@3": 100.0, "near-best@10": 100.0, "sources-90": 1.0}
     by_predictor: dict[str, dict[str, Row]] = {}
     for row in rows(results, "pool"):
@@ -117,7 +123,7 @@ def _p(value: float | None) -> str:
 
 
 def neighbours(results: Path) -> str:
-    """Return the share of languages whose nearest neighbour is of their family and of their genus."""
+    """Return a Markdown table of the shares of languages whose nearest neighbour is of their family or genus."""
     levels = ("family", "genus")
     by_predictor: dict[str, dict[str, Row]] = {}
     for row in rows(results, "neighbours"):
@@ -133,7 +139,7 @@ def neighbours(results: Path) -> str:
 
 
 def split_halves(results: Path) -> str:
-    """Return the split-half similarity of the sub-networks of each model: median, lowest and highest language."""
+    """Return a Markdown table of the split-half similarities of each model: median, lowest and highest language."""
     by_predictor: dict[str, list[tuple[float, str]]] = {}
     for row in rows(results, "split-half"):
         by_predictor.setdefault(row["predictor"], []).append((row["split_half"], row["language"]))
@@ -149,7 +155,10 @@ def split_halves(results: Path) -> str:
 
 
 def fine_tuned(results: Path) -> str:
-    """Return the accuracy of each fine-tuned model at home and elsewhere, beside the control with random weights."""
+    """Return a Markdown table of the accuracy of each fine-tuned model on its own language and on other languages.
+
+    The control with random weights has a row for comparison.
+    """
     by_source: dict[str, dict[str, Row]] = {}
     for row in rows(results, "fine-tuned"):
         by_source.setdefault(row["source"], {})[row["pool"]] = row
@@ -166,7 +175,7 @@ def fine_tuned(results: Path) -> str:
 
 
 def regressions(results: Path, of_gemma: bool) -> str:
-    """Return one row for each regression: in-sample errors, and errors for held-out targets and sources."""
+    """Return a Markdown table of regressions: in-sample errors, and errors for held-out targets and sources."""
     by_model: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows(results, "regression"):
         if row["pool"].startswith("gemma") != of_gemma:
@@ -184,7 +193,7 @@ def regressions(results: Path, of_gemma: bool) -> str:
 
 
 def coefficients(results: Path, name: str) -> str:
-    """Return the coefficients of the regressions on one pool."""
+    """Return a Markdown table of the coefficients of the regressions on one pool."""
     lines = [
         [
             row["model"],
@@ -200,7 +209,7 @@ def coefficients(results: Path, name: str) -> str:
 
 
 def features(results: Path) -> str:
-    """Return the coefficients of the crossed model, for the page on regression."""
+    """Return a Markdown table of the coefficients of the model with crossed intercepts, for the page on regression."""
     lines = [
         [f"`{row['name']}`", f"{row['estimate']:.2f}", f"{row['low']:.2f}", f"{row['high']:.2f}"]
         for row in rows(results, "coefficient")
@@ -210,7 +219,7 @@ def features(results: Path) -> str:
 
 
 def intervals(results: Path) -> str:
-    """Return how often the statements of `rank` on one draw agree with the other draws."""
+    """Return a Markdown table of how often the statements of `rank` on one sample agree with the other samples."""
     path = results / "intervals.json"
     if not path.exists():
         return table(["", ""], [])

@@ -362,11 +362,61 @@ class BackPack:
             parameter.grad = parameter.sum_grad_squared = None  # type: ignore[attr-defined]
 
 
-#: Name in the tables → (peer, distribution that must be installed).
+class Kronfluence:
+    """Lambda matrices of the strategy `diagonal` with the empirical Fisher, in the steps of `fit_lambda_matrices`.
+
+    Kronfluence has rules for linear and convolutional layers only, so that the scales and shifts of LayerNorm are not
+    measured. The values of a weight and of its bias are one matrix, whose last column is the bias.
+    """
+
+    leaves_out = "LayerNorm"
+
+    def __init__(self, model: Any, batch: Mapping[str, Tensor], layout: xs.ParameterLayout) -> None:
+        from kronfluence import FactorArguments, Task, prepare_model
+        from kronfluence.module.tracked_module import ModuleMode, TrackedModule
+        from kronfluence.module.utils import set_mode, update_factor_args
+
+        linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+        names = [name for name in linear if f"{name}.weight" in set(layout.names)]
+
+        class MaskedTokens(Task):  # type: ignore[misc]
+            def compute_train_loss(self, batch: Any, model: nn.Module, sample: bool = False) -> Tensor:
+                return scored_loss(model, batch)
+
+            def compute_measurement(self, batch: Any, model: nn.Module) -> Tensor:
+                return scored_loss(model, batch)
+
+            def get_influence_tracked_modules(self) -> list[str]:
+                return names
+
+        self.task, self.batch = MaskedTokens(), batch
+        self.model = prepare_model(model, self.task)
+        update_factor_args(self.model, FactorArguments(strategy="diagonal", use_empirical_fisher=True))
+        set_mode(self.model, ModuleMode.LAMBDA, names, release_memory=True)
+        self.tracked = [module for module in self.model.modules() if isinstance(module, TrackedModule)]
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """{name: sum of squares}; the tensors are views of the matrices of Kronfluence."""
+        found = {}
+        for module in self.tracked:
+            values = module.get_factor("lambda_matrix")
+            found |= {f"{module.name}.weight": values[:, :-1], f"{module.name}.bias": values[:, -1]}
+        return found
+
+    def __call__(self) -> None:
+        """Add the batch to the sums."""
+        self.model.zero_grad(set_to_none=True)
+        self.task.compute_train_loss(batch=self.batch, model=self.model).backward()
+
+
+#: Name in the tables → (peer, distribution that must be installed). NNGeometry is not among them: `PMatDiag` needs one
+#: row for each example, and would square the gradient of every token separately.
 PEERS: dict[str, tuple[Any, str]] = {
     "torch.func vmap": (VectorisedMap, "torch"),
     "Opacus": (Opacus, "opacus"),
     "BackPACK": (BackPack, "backpack"),
+    "Kronfluence": (Kronfluence, "kronfluence"),
 }
 
 

@@ -91,6 +91,7 @@ METHODS: dict[str, tuple[str, bool]] = {
     "torch.func vmap": ("cases.VectorisedMap(model, batch, layout)()", True),
     "Opacus": ("cases.Opacus(model, batch, layout)()", True),
     "BackPACK": ("cases.BackPack(model, batch, layout)()", True),
+    "Kronfluence": ("cases.Kronfluence(model, batch, layout)()", True),
 }
 
 STEP = "training step, gradients of θ"

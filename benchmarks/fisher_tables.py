@@ -7,18 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import NOT_RUN, at_most, number, power, table
+from harness import NOT_RUN, at_most, by_processor, number, power, processor, table
 
 Row = Mapping[str, Any]
 
 
 def rows_of(results: Path, section: str) -> list[dict[str, Any]]:
-    """Return the rows of a section from all `fisher*.json`, each with the parameters of its run."""
+    """Return the rows of a section from all `fisher*.json`, each with the parameters and the processor of its run."""
     result = []
     for path in sorted(results.glob("fisher*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
-        result += [document["parameters"] | row for row in document["results"] if row["section"] == section]
+        run = document["parameters"] | {"processor": processor(document.get("machine", {}).get("cpu", ""))}
+        result += [run | row for row in document["results"] if row["section"] == section]
     return result
+
+
+def _table(columns: Sequence[str], lines: Sequence[Sequence[str]], rows: Sequence[Row], keys: int) -> str:
+    return by_processor(columns, lines, [row["processor"] for row in rows], keys)
 
 
 def families(results: Path) -> str:
@@ -64,7 +69,7 @@ def _speed(rows: Sequence[Row], keys: Sequence[str]) -> str:
             ]
         )
     heads = ["contestant", "s", "best s", "error", "engine / contestant", "of best times", "goal"]
-    return table([*({"positions": "T"}[key] for key in keys), *heads], lines)
+    return _table([*({"positions": "T"}[key] for key in keys), *heads], lines, rows, len(keys) + 1)
 
 
 def threads(results: Path) -> str:
@@ -74,11 +79,12 @@ def threads(results: Path) -> str:
         [row["contestant"], str(row["threads"]), f"{row['clock_median_s']:.2f}", number(row["engine_over"])]
         for row in rows
     ]
-    return table(["contestant", "threads", "wall-clock s", "engine / contestant"], lines)
+    return _table(["contestant", "threads", "wall-clock s", "engine / contestant"], lines, rows, 2)
 
 
 def head(results: Path) -> str:
     """Return time and memory of the head of a large vocabulary."""
+    rows = rows_of(results, "head")
     lines = [
         [
             row["what"],
@@ -87,9 +93,9 @@ def head(results: Path) -> str:
             number(row["engine_over"]),
             at_most(row["engine_over"], row["target"]),
         ]
-        for row in rows_of(results, "head")
+        for row in rows
     ]
-    return table(["quantity", "contestant", "value", "engine / contestant", "goal"], lines)
+    return _table(["quantity", "contestant", "value", "engine / contestant", "goal"], lines, rows, 2)
 
 
 def share(results: Path) -> str:
@@ -122,6 +128,7 @@ def share(results: Path) -> str:
 
 def memory(results: Path) -> str:
     """Return the peak memory of each method above the model."""
+    rows = rows_of(results, "memory")
     lines = [
         [
             row["method"],
@@ -130,7 +137,7 @@ def memory(results: Path) -> str:
             number(row["needed_less_f_mib_of_step"]),
             at_most(row["less_f_mib_of_step"], row["target"]),
         ]
-        for row in rows_of(results, "memory")
+        for row in rows
     ]
     heads = [
         "method",
@@ -139,7 +146,8 @@ def memory(results: Path) -> str:
         "without F, freed blocks returned",
         "without F, relative to step",
     ]
-    return table([*heads, "relative to step, freed blocks returned", "goal (default allocator)"], lines)
+    heads += ["relative to step, freed blocks returned", "goal (default allocator)"]
+    return _table(heads, lines, rows, 1)
 
 
 def precision(results: Path) -> str:

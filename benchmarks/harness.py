@@ -1,8 +1,9 @@
 """Shared code of the benchmark programs: interleaved timing, the machine, results as JSON, and Markdown tables.
 
-A program checks that its contestants agree before it times them, and times them interleaved, so that the load of other
-programs affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``
-shrinks every size until the program ends in seconds: this shows that the program works; its numbers have no meaning.
+A program checks that its contestants agree before it times them, and times them interleaved, because
+the load of other programs must affect all of them. It prints a table on stdout and, with ``-o``, writes one JSON
+object. ``--smoke`` shrinks every size until the program ends in seconds: this shows that the program works; its numbers
+have no meaning.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -53,8 +55,8 @@ class Timing:
 def arguments(description: str) -> argparse.ArgumentParser:
     """Return a parser that knows ``--smoke``, ``--rounds`` and ``-o``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: check that the program runs")
-    parser.add_argument("--rounds", type=int, default=7, help="timed rounds; the median is reported")
+    parser.add_argument("--smoke", action="store_true", help="use tiny sizes, to check that the program runs")
+    parser.add_argument("--rounds", type=int, default=7, help="number of timed rounds; the median is reported")
     parser.add_argument("-o", "--output", type=Path, help="also write the result as JSON to this file")
     return parser
 
@@ -64,18 +66,20 @@ def interleave(
     rounds: int = 7,
     budget_s: float = 60.0,
     clock: Callable[[], float] = time.perf_counter,
+    warm_up: bool = True,
 ) -> dict[str, Timing]:
     """Time each contestant once a round, in turn, and return the medians.
 
     Args:
-        contestants: name → a call without arguments. Each is called once, untimed, to warm up.
-        rounds: timed rounds, at least 1.
-        budget_s: no further round starts past this many seconds; all contestants have the same number of rounds, so
-            that all medians cover the same period.
-        clock: the clock, in seconds; `time.process_time` if other programs share the cores and every contestant has one
-            thread.
+        contestants: {name: function without arguments}.
+        rounds: Number of timed rounds, at least 1.
+        budget_s: Seconds after which no further round starts. All contestants have the same number of rounds; their
+            medians therefore cover the same period.
+        clock: Function that returns the time in seconds; `time.process_time` if other programs share the cores and
+            every contestant has one thread.
+        warm_up: Whether each function is first called once, untimed.
     """
-    for call in contestants.values():
+    for call in contestants.values() if warm_up else ():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     started = time.perf_counter()
@@ -94,8 +98,8 @@ def interleave(
 def peak_rss(setup: str, statement: str, arguments: Sequence[str] = ()) -> dict[str, float]:
     """Measure the memory that a statement adds, in a fresh process (Linux only).
 
-    The kernel's high-water mark is reset between setup and statement, so that the peak of the setup does not hide the
-    peak of the statement. ``ru_maxrss`` is not used, because it is inherited from the parent process.
+    The kernel's high-water mark of memory is reset between setup and statement. Otherwise, the peak of the setup could
+    hide the peak of the statement. ``ru_maxrss`` is not used, because it is inherited from the parent process.
 
     Args:
         setup: Program text that runs before the mark is reset; `sys.argv[1:]` holds `arguments`.
@@ -155,12 +159,28 @@ def result(
 
 
 def write(path: Path | None, document: Mapping[str, Any]) -> None:
-    """Write a result under a temporary name, then rename; do nothing without a path."""
+    """Write a result under a temporary name, then rename; do nothing without a path.
+
+    Results of another processor are kept: if the file has some, the name of this processor is added to the name of the
+    file (`matrix.json`, `matrix.amd-epyc.json`).
+    """
     if path is None:
         return
+    path = _for_processor(path, document["machine"]["cpu"])
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     partial.replace(path)
+
+
+def _for_processor(path: Path, cpu: str) -> Path:
+    if not path.exists() or json.loads(path.read_text(encoding="utf-8"))["machine"]["cpu"] == cpu:
+        return path
+    return path.with_name(f"{path.stem}.{processor(cpu).lower().replace(' ', '-')}{path.suffix}")
+
+
+def processor(cpu: str) -> str:
+    """Return the name of a processor without trade marks and the word processor."""
+    return " ".join(re.sub(r"\((R|TM)\)|\b(Processor|CPU)\b|@.*", " ", cpu).split())
 
 
 def timing_fields(timing: Timing) -> dict[str, Any]:
@@ -169,7 +189,7 @@ def timing_fields(timing: Timing) -> dict[str, Any]:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows below their columns, the first aligned to the left and the others to the right."""
+    """Print rows below the headings of their columns; only the first column is aligned to the left."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     for line in cells:
@@ -205,6 +225,28 @@ def table(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (columns, aligned, *lines))
 
 
+def by_processor(
+    columns: Sequence[str], lines: Sequence[Sequence[str]], processors: Sequence[str], keys: int = 1
+) -> str:
+    """Return a Markdown table of lines from several processors.
+
+    Lines that differ only in the processor are next to each other, and a column names the processor. This column is
+    left out if there is only one.
+
+    Args:
+        columns: Names of the columns.
+        lines: The cells of each line.
+        processors: The processor of each line.
+        keys: Number of cells at the beginning of a line that say what was measured.
+    """
+    if len(set(processors)) < 2:
+        return table(columns, lines)
+    order = {tuple(line[:keys]): place for place, line in reversed(list(enumerate(lines)))}
+    named = sorted(zip(lines, processors, strict=True), key=lambda line: order[tuple(line[0][:keys])])
+    cells = [[*line[:keys], name, *line[keys:]] for line, name in named]
+    return table([*columns[:keys], "processor", *columns[keys:]], cells)
+
+
 def number(value: float | None) -> str:
     """Return a number with two decimals; a dash for None."""
     return "–" if value is None else f"{value:.2f}"
@@ -216,14 +258,14 @@ def power(value: float) -> str:
 
 
 def at_most(value: float | None, target: float | None) -> str:
-    """Return whether a ratio is at most its goal."""
+    """Return a text that says whether a ratio is at most its goal."""
     if target is None or value is None:
         return "–"
     return f"≤ {target:.2f}: {'met' if value <= target else '**missed**'}"
 
 
 def at_least(value: float | None, target: float | None) -> str:
-    """Return whether a ratio is at least its goal."""
+    """Return a text that says whether a ratio is at least its goal."""
     if target is None or value is None:
         return "–"
     return f"≥ {target:g}: {'met' if value >= target else '**missed**'}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness import at_least, at_most, number, table
+from harness import at_least, at_most, by_processor, number, processor, table
 
 #: Goals: how many times slower the other programs are, and the share of the limit that is reached.
 SLOWER = {
@@ -22,6 +22,9 @@ OF_LIMIT = {(64, 85_054_464): 0.75, (282, 10_000_000): 0.80}
 READ_TARGET, PERCENTILE_TARGET = 2.8, 8.0
 REAL_TARGET, THREADS_TARGET, STORE_TARGET = 1.3, 1.7, 1.25
 OURS, EVERY = "ours, 1 thread", "ours, every column counted"
+#: Former name of a contestant → its name now.
+RENAMED = {"limit": "loop over the first-level cache"}
+LOOPS = ("loop in registers", "loop over the first-level cache")
 
 
 def _read(results: Path, pattern: str) -> list[dict[str, Any]]:
@@ -34,31 +37,35 @@ def _size(parameters: dict[str, Any]) -> str:
 
 def overlap(results: Path) -> str:
     """Return the rates of all contestants on random rows, relative to the limit and to one thread of ours."""
-    lines = []
+    lines, processors = [], []
     for run in _read(results, "matrix-[0-9]*.json"):
         parameters = run["parameters"]
         for row in run["results"]:
-            name, share = row["contestant"], row["of_limit"]
+            name, share = RENAMED.get(row["contestant"], row["contestant"]), row["of_limit"]
             target = OF_LIMIT.get((parameters["rows"], parameters["bits"])) if name == OURS else None
-            slower = None if name in (OURS, EVERY, "limit") else row["times_slower"]
+            slower = None if name in (OURS, EVERY, *LOOPS) else row["times_slower"]
             rows = "–" if row["rows"] is None else str(row["rows"])
             required = at_least(share, target) if target else at_least(slower, SLOWER.get(name) if slower else None)
-            best = number(row["best_of_limit"])
-            lines.append(
-                [_size(parameters), name, rows, f"{row['gb_per_s']:.1f}", number(slower), number(share), best, required]
-            )
-    heads = ["L × P", "contestant", "rows", "GB/s", "times slower", "share of limit", "best rounds", "goal"]
-    return table(heads, lines)
+            shares = [number(share), number(row["best_of_limit"]), number(row.get("of_registers"))]
+            lines.append([_size(parameters), name, rows, f"{row['gb_per_s']:.1f}", number(slower), *shares, required])
+            processors.append(_processor(run))
+    heads = ["L × P", "contestant", "rows", "GB/s", "times slower", "share of limit", "best rounds"]
+    return by_processor([*heads, "share of loop in registers", "goal"], lines, processors, 3)
+
+
+def _processor(run: dict[str, Any]) -> str:
+    return processor(run.get("machine", {}).get("cpu", ""))
 
 
 def threads(results: Path) -> str:
     """Return the speed-up of two threads over one, in wall-clock time."""
-    lines = []
+    lines, processors = [], []
     for run in _read(results, "matrix*.json"):
         faster = run["parameters"]["two_threads_faster"]
         kind = "of a store" if run["parameters"]["store"] else "random"
         lines.append([_size(run["parameters"]), kind, number(faster), at_least(faster, THREADS_TARGET)])
-    return table(["L × P", "rows", "speed-up of two threads", "goal"], lines)
+        processors.append(_processor(run))
+    return by_processor(["L × P", "rows", "speed-up of two threads", "goal"], lines, processors, 2)
 
 
 def squeezed(results: Path) -> str:
@@ -113,7 +120,7 @@ def store(results: Path) -> str:
 
 def threshold(results: Path) -> str:
     """Return the times of the top K and of other programs, relative to a plain read."""
-    lines = []
+    lines, processors = [], []
     for run in _read(results, "threshold*.json"):
         for row in run["results"]:
             one = row["contestant"] == "top_bits, 1 thread"
@@ -126,6 +133,7 @@ def threshold(results: Path) -> str:
             lines.append(
                 [row["kind"], row["contestant"], time, number(row["of_read"]), number(slower), extra, required]
             )
+            processors.append(_processor(run))
     heads = [
         "values",
         "contestant",
@@ -135,7 +143,7 @@ def threshold(results: Path) -> str:
         "MiB with the bits",
         "goal",
     ]
-    return table(heads, lines)
+    return by_processor(heads, lines, processors, 2)
 
 
 #: Name in the markers of a page → function that returns the table.

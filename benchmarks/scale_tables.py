@@ -35,7 +35,10 @@ def fits(operation: str, points: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 
 def fit_exponents(points: Sequence[Mapping[str, Any]], axis: str) -> dict[str, Any]:
-    """Return the slope of log time over log size: over all points, and between the two largest."""
+    """Return the slope of log time over log size: over all points, and between the two largest.
+
+    `axis` is the size: `languages` or `parameters`.
+    """
     x, y = (np.log([row[name] for row in points]) for name in (axis, "cpu_s"))
     return {
         "slope": float(np.polyfit(x, y, 1)[0]),
@@ -90,7 +93,7 @@ def runs(results: Path) -> list[dict[str, Any]]:
 
 
 def points(results: Path) -> str:
-    """Return the CPU seconds of every operation, and the memory of `matrix`."""
+    """Return a Markdown table of the CPU seconds of every operation, and of the memory of `matrix`."""
     lines = []
     for run in runs(results):
         rows = [row for row in run["results"] if row["section"] == "point"]
@@ -110,7 +113,7 @@ def points(results: Path) -> str:
 
 
 def growth(results: Path) -> str:
-    """Return the exponents of growth along languages and parameters."""
+    """Return a Markdown table of the exponents of growth along languages and parameters."""
     lines = [
         [row["operation"], {"languages": "L", "parameters": "P"}[row["series"]], *map(number, _slopes(row))]
         for run in runs(results)
@@ -125,7 +128,7 @@ def _slopes(row: Row) -> tuple[float, float]:
 
 
 def terms(results: Path) -> str:
-    """Return the fitted terms of each operation."""
+    """Return a Markdown table of the fitted terms of each operation."""
     lines = []
     for run in runs(results):
         for row in run["results"]:
@@ -148,7 +151,7 @@ def _power(letter: str, exponent: int) -> str:
 
 
 def sampling(results: Path) -> str:
-    """Return error and time of a sample."""
+    """Return a Markdown table of the error and the time of a sample of the parameters."""
     lines = []
     for run in runs(results):
         groups: dict[tuple[str, int, int], dict[str, Row]] = {}
@@ -169,7 +172,7 @@ def sampling(results: Path) -> str:
 
 
 def beyond(results: Path) -> str:
-    """Return the predicted and measured times of a size that was not used for the fit."""
+    """Return a Markdown table of the predicted and measured times of a size that was not used for the fit."""
     lines = []
     for run in runs(results):
         for row in run["results"]:
@@ -181,7 +184,7 @@ def beyond(results: Path) -> str:
 
 
 def plan(results: Path) -> str:
-    """Return predictions for sizes that were not measured."""
+    """Return a Markdown table of predictions for sizes that were not measured."""
     for run in runs(results):
         fitted_terms = {row["operation"]: row["coefficients"] for row in run["results"] if row["section"] == "terms"}
         columns = [_planned(fitted_terms, languages, parameters) for languages, parameters in PLANS]
@@ -237,7 +240,7 @@ def _bytes(value: float) -> str:
 
 
 def settings(results: Path) -> str:
-    """Return processor, load and versions of the runs."""
+    """Return a Markdown table of processor, load and versions of the runs."""
     lines = []
     for run in runs(results):
         machine = run["machine"]

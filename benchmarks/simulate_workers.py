@@ -79,7 +79,7 @@ class Server:
     busy: float = 0.0
 
     def serve(self, now: float, seconds: float) -> float:
-        """Return the time at which a request of `now` is served."""
+        """Return the time at which a request is served that arrives at the time `now` and takes `seconds`."""
         self.free = max(now, self.free) + seconds
         self.busy += seconds
         return self.free
@@ -99,7 +99,7 @@ class Build:
     active: set[int] = field(default_factory=set)
 
     def at(self, now: float, kind: str, worker: int, row: float = 0.0) -> None:
-        """Schedule an event."""
+        """Schedule an event of a worker at the time `now`."""
         heapq.heappush(self.events, (now, next(self.numbers), kind, worker, row))
 
     def ask(self, now: float, worker: int) -> None:
@@ -109,7 +109,7 @@ class Build:
             self.at(self.scheduler.serve(now, self.costs.task), "got", worker, row)
 
     def begin(self, now: float, worker: int) -> None:
-        """Let a worker without work begin the next row of its queue."""
+        """Let a worker that has no row begin the next row of its queue at the time `now`."""
         if worker not in self.active and self.queues[worker]:
             row = self.queues[worker].popleft()
             self.active.add(worker)
@@ -117,7 +117,7 @@ class Build:
             self.ask(now, worker)
 
     def run(self, workers: int) -> float:
-        """Simulate the build, and return its seconds."""
+        """Simulate the build with this number of workers, and return its duration in seconds."""
         self.queues = {worker: deque() for worker in range(workers)}
         now = 0.0
         for worker in range(workers):
@@ -187,7 +187,7 @@ def _nothing(number: int) -> int:
 
 
 def cpu_row() -> float:
-    """Return the seconds of a row of XLM-R base on one core: 256 examples of 32 tokens."""
+    """Return the seconds that one core takes to measure a row of XLM-R base: 256 examples of 32 tokens."""
     rows = json.loads((RESULTS / "fisher-speed.json").read_text())["results"]
     (row,) = [each for each in rows if each["contestant"] == "engine" and each["positions"] == 32]
     # The measured model has half of the layers.
@@ -195,7 +195,7 @@ def cpu_row() -> float:
 
 
 def measured_write() -> float:
-    """Return the seconds of writing a row of 85 M parameters on this machine."""
+    """Return the seconds that writing a row of 85 million parameters takes on this machine."""
     rows = json.loads((RESULTS / "scale.json").read_text())["results"]
     points = [each for each in rows if each.get("operation") == "write" and each.get("section") == "point"]
     return float(next(each["wall_s"] for each in points if each["parameters"] == 85_054_464))
@@ -205,7 +205,10 @@ def measured_write() -> float:
 
 
 def ordered(sizes: Sequence[float], languages: int, mean: float, order: str) -> list[float]:
-    """Return the seconds of the rows of a build, longest first or in a random order that is repeatable."""
+    """Return the seconds that each row of a build takes, longest first or in a random order that is repeatable.
+
+    `sizes` are relative to their mean, and `mean` is the mean time in seconds.
+    """
     draw = random.Random(0)
     rows = [mean * size for size in draw.choices(sizes, k=languages) for _ in range(SEEDS)]
     if order == "longest first":
@@ -215,7 +218,7 @@ def ordered(sizes: Sequence[float], languages: int, mean: float, order: str) -> 
 
 
 def points(sizes: Sequence[float], means: dict[str, float], costs: Costs, smoke: bool) -> list[dict[str, Any]]:
-    """Simulate every build of the table."""
+    """Simulate every build of the table, and return a row for each build."""
     counts = (1, 4) if smoke else (1, 2, 4, 8, 16, 32, 64, 128, 256)
     result = []
     for device, mean in means.items():

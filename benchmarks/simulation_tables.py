@@ -18,7 +18,7 @@ def _run(results: Path) -> Mapping[str, Any] | None:
 
 
 def inputs(results: Path) -> str:
-    """Return the measured and the assumed times of a row."""
+    """Return a Markdown table of the measured and the assumed times of a row."""
     run = _run(results)
     if run is None:
         return NOT_RUN
@@ -40,7 +40,7 @@ def inputs(results: Path) -> str:
 
 
 def growth(results: Path) -> str:
-    """Return languages an hour and idle shares for some numbers of workers."""
+    """Return a Markdown table of languages an hour and idle shares for several numbers of workers."""
     run = _run(results)
     if run is None:
         return NOT_RUN

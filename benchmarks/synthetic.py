@@ -91,7 +91,7 @@ def _mixed(x: np.uint64) -> np.uint64:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _planes(key: np.uint64, word: int, out: np.ndarray) -> None:
-    """Fill `out` with random planes of a word, highest bits first."""
+    """Fill `out` with the random planes of bits of the word with index `word`, highest bits first; `key` seeds them."""
     for plane in range(_PLANES):
         out[plane] = _mixed(key + np.uint64(word * _PLANES + plane + 1) * _GOLDEN)
 
@@ -111,7 +111,10 @@ def _below(planes: np.ndarray, bound: int) -> np.uint64:
 
 @numba.njit(cache=True, nogil=True)
 def _fill(keys: np.ndarray, ends: np.ndarray, start: int, out: np.ndarray, shape: np.ndarray) -> None:
-    """Fill `out` with the words of a row from `start` on; `ends` [layers] are the words at which layers end."""
+    """Fill `out` with the words of a row from `start` on.
+
+    `keys` are those of :func:`_keys`, `ends` [layers] are the words at which layers end, and `shape` is like `SHAPE`.
+    """
     level, shared, own = np.empty(_PLANES, np.uint64), np.empty(_PLANES, np.uint64), np.empty(_PLANES, np.uint64)
     layer = 0
     for index in range(len(out)):
@@ -191,7 +194,7 @@ def code(language: int) -> str:
 
 
 def network(size: int, language: int, seed: int = 0) -> SubNetwork:
-    """Return a language's row as a sub-network with a synthetic threshold and provenance."""
+    """Return the row of a language as a sub-network of `size` parameters, with a synthetic threshold and provenance."""
     where = layout(size)
     bits = row_words(size, language, seed)
     return SubNetwork(
@@ -220,7 +223,7 @@ def write_store(path: str | Path, count: int, size: int, seed: int = 0, first: i
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", required=True, help="the store; existing rows stay")
+    parser.add_argument("--store", required=True, help="path of the store; rows that exist already are not changed")
     parser.add_argument("--languages", type=int, default=36, help="L (36)")
     parser.add_argument("--bits", type=int, default=85_054_464, help="P (85,054,464)")
     parser.add_argument("--seed", type=int, default=0)

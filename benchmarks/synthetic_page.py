@@ -30,14 +30,18 @@ Reals = npt.NDArray[np.float64]
 
 
 def language_codes(count: int) -> tuple[str, ...]:
-    """Return codes of languages with coordinates, from as many families as possible."""
+    """Return `count` codes of languages with coordinates, from as many families as possible."""
     text = (files("xsns_stream") / "assets" / "glottolog" / "languages.csv").read_text(encoding="utf-8")
     rows = [row for row in csv.DictReader(text.splitlines()) if row["latitude"] and row["family"]]
     return tuple(row["iso639_3"] for row in rows[:: max(1, len(rows) // count)][:count])
 
 
 def similarities(count: int, seed: int, noise: float = 0.02) -> Reals:
-    """Return similarities between 0.2 and 0.8 of languages that are points in a space of eight dimensions."""
+    """Return the similarities, between 0.2 and 0.8, of `count` languages.
+
+    The languages are random points in a space of eight dimensions.     `noise` is the standard deviation of the noise
+    of a similarity.
+    """
     draw = np.random.default_rng(seed)
     points = np.random.default_rng(7).standard_normal((count, 8))
     squares = ((points[:, None] - points[None]) ** 2).sum(axis=-1)

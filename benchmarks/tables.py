@@ -57,9 +57,11 @@ def filled(page: str, results: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, and exit with code 1 if a page is out of date"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
-    parser.add_argument("--page", type=Path, action="append", help="pages to update, instead of all pages")
+    parser.add_argument("--page", type=Path, action="append", help="pages to update; all pages by default")
     options = parser.parse_args()
     changed = False
     for page in options.page or PAGES:

@@ -27,7 +27,7 @@ def runs(results: Path) -> list[Row]:
 
 
 def speed(results: Path) -> str:
-    """Return the speed of fine-tuning and of the bare loop."""
+    """Return a Markdown table of the speed of fine-tuning and of the plain loop."""
     lines = []
     for run in runs(results):
         for row in (row for row in run["results"] if row["section"] == "speed"):
@@ -45,7 +45,7 @@ def speed(results: Path) -> str:
 
 
 def cost(results: Path) -> str:
-    """Return the cost of each command of a ranking and of fine-tuning."""
+    """Return a Markdown table of the cost of each command of a ranking and of fine-tuning."""
     lines = [
         [_NAMES[row["what"]], str(row["languages"]), str(row["seeds"]), f"{row['wall_s']:,.0f}", f"{row['cpu_s']:,.0f}"]
         for run in runs(results)
@@ -56,7 +56,7 @@ def cost(results: Path) -> str:
 
 
 def ratios(results: Path) -> str:
-    """Return the cost of fine-tuning relative to a ranking."""
+    """Return a Markdown table of the cost of fine-tuning relative to a ranking."""
     lines = [
         [
             "extrapolated" if row["extrapolated"] else "measured",
@@ -90,19 +90,22 @@ def tasks(page: str) -> dict[str, Any]:
 
 
 def predictors(results: Path, page: str, task: str) -> str:
-    """Return the evaluation of a task, with a line for each predictor."""
+    """Return a Markdown table of the evaluation of a task, with a line for each predictor."""
     document = tasks(page).get(task)
     return evaluation_page(document["evaluation"]) if document else ""
 
 
 def by_task(results: Path, page: str) -> str:
-    """Return NDCG@3 of every predictor, with a column for each task."""
+    """Return a Markdown table of NDCG@3 of every predictor, with a column for each task."""
     documents: Mapping[str, Any] = {name: document["evaluation"] for name, document in tasks(page).items()}
     return overview(documents, task_title)
 
 
 def strength(results: Path, page: str) -> str:
-    """Return the scores of the fine-tuned models on their own language, zero-shot, and of the trivial answer."""
+    """Return a Markdown table of the scores of the fine-tuned models on their own language and zero-shot.
+
+    The scores of the trivial answer are in a further column.
+    """
     lines = [
         [
             task_title(name),
@@ -130,7 +133,7 @@ _README_ROWS = {
 
 
 def summary(results: Path) -> str:
-    """Return NDCG@3 and regret on POS tagging: of Gemma's own scores, of XLM-R's and of those of `mini`."""
+    """Return a Markdown table of NDCG@3 and regret on POS tagging: of Gemma's own scores, of XLM-R's and of those of `mini`."""
     mini = {one["name"]: one["metrics"] for one in tasks("table2")["pos"]["evaluation"]["predictors"]}
     metrics = ("ndcg@3[rank-linear]", "regret")
     lines = [
@@ -151,7 +154,7 @@ def summary(results: Path) -> str:
 
 
 def three_sources(results: Path, page: str, task: str) -> str:
-    """Return the mean score of the sources that each method chooses, as figure 4 shows it."""
+    """Return a Markdown table of the mean score of the sources that each method chooses, as figure 4 shows it."""
     document = tasks(page).get(task)
     lines = [
         [

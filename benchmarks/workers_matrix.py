@@ -11,8 +11,8 @@ first languages. First the counts of all contestants are compared. Then they are
   `--workers N` and the time to start them.
 
 Rows of the results are compared by the bytes of all pairs, L (L + 1) / 2 · P / 8. A line is fitted to the times of both
-commands; `pays_from_gb` is the number of gigabytes of pairs from which on the line of the workers is below. It is null
-if this never happens: then the workers count no faster than the threads of one process.
+commands; `pays_from_gb` is the number of gigabytes of pairs from which on the line of the workers is below the
+other line. It is null if this never happens: then the workers count no faster than the threads of one process.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ def count(store: SubNetworkStore, size: int, counter: RowCounter) -> np.ndarray:
 
 
 def command(store: SubNetworkStore, size: int, *arguments: str) -> Any:
-    """Compare in a process of its own, with the cores of this process, and return the matrix."""
+    """Compare the languages by `xsns-stream matrix` in a process of its own, and return the matrix.
+
+    The process may use the cores of this process.
+    """
     words = ["matrix", "--store", str(store.path), "--lang", ",".join(languages(size)), "--recount", "--no-keep"]
     completed = subprocess.run(
         [*START, *words, "--json", "--quiet", *arguments], check=True, stdout=subprocess.PIPE, text=True
@@ -125,7 +128,7 @@ def measure(
     }
     contestants["command"] = lambda: command(store, size)
     contestants[f"command, {workers(options)}"] = lambda: command(store, size, "--workers", str(options.workers))
-    timings = harness.interleave(contestants, options.rounds, budget_s=300)
+    timings = harness.interleave(contestants, options.rounds, budget_s=300, warm_up=not options.smoke)
     gigabytes = AllPairs(languages(size)).pairs * options.bits / 8e9
     for name, timing in timings.items():
         base = timings["command" if name.startswith("command") else "1 thread"].median_s

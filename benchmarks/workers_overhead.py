@@ -3,8 +3,8 @@
     python benchmarks/bench_workers.py overhead --rounds 3 -o benchmarks/results/workers-overhead.json
 
 A row of this benchmark only computes, until its thread has used `--row-seconds` of processor time; nothing is read or
-written. First every row is checked: it is done once, and its result is its own. Then these contestants are timed,
-interleaved:
+written. First the program checks that every row is done once, and that its result is its number. Then these contestants
+are timed, interleaved:
 
 * `processes`: N processes that take the rows from a pool of Python (`concurrent.futures`), without Dask;
 * `workers`: the executor of the package (`run_on_cluster`) with N running workers.
@@ -54,7 +54,7 @@ class Rows(Job[int, int]):
     seconds: float
 
     def size(self, item: int) -> float:
-        """Return the work of a row, which is the same for all."""
+        """Return the amount of work of a row, which is the same for all rows."""
         return 1.0
 
     def open(self) -> Session[int, int]:
@@ -75,7 +75,7 @@ class OpenRows(Session[int, int]):
 
 
 def on_workers(client: Any, rows: int, seconds: float) -> None:
-    """Do all rows on workers, and check that each is done once."""
+    """Compute all rows on workers, and check that each row is done once."""
     results: list[tuple[int, int]] = []
 
     def finished(row: int, work: WorkDoneBy) -> None:
@@ -93,7 +93,9 @@ def on_workers(client: Any, rows: int, seconds: float) -> None:
         on_failed=failed,
         on_note=lambda note: None,
     )
-    assert sorted(results) == [(row, row) for row in range(rows)], "a row was lost, or done twice"
+    assert sorted(results) == [(row, row) for row in range(rows)], (
+        "error: a row was lost or done twice; nothing was timed"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

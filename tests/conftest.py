@@ -13,11 +13,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
 
+from tests.support.browsers import chromium
 from tests.support.paths import MINI, SUPPORT
 from tests.support.s3_faults import FaultyServer
 
@@ -270,3 +271,16 @@ def faulty_s3(s3: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     yield s3, server
     server.stop()
+
+
+@pytest.fixture
+def server(faulty_s3: tuple[str, FaultyServer]) -> FaultyServer:
+    """The proxy of :func:`faulty_s3`."""
+    return faulty_s3[1]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, for tests of pages."""
+    with chromium() as started:
+        yield started

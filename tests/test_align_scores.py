@@ -124,7 +124,7 @@ def test_pool_is_the_intersection_of_all_predictors() -> None:
         assert any(f"'{name}'" in note and code in note for note in joined.notes)
 
 
-def test_no_notes_where_everything_matches() -> None:
+def test_there_are_no_notes_if_everything_matches() -> None:
     assert join(gold(), {"x": matrix(sources=CODES[:4])}).notes == ()
 
 
@@ -253,7 +253,7 @@ def test_pairs_without_a_score_or_a_prediction_are_counted() -> None:
     assert not any("'y'" in note for note in notes)
 
 
-def test_pairs_that_only_one_predictor_lacks() -> None:
+def test_pairs_that_only_one_predictor_lacks_are_counted() -> None:
     full, few = matrix(), matrix(sources=CODES[:3])
     joined = join(gold(), {"whole": full, "few": few})
     first, second = joined.costs

@@ -51,7 +51,7 @@ def test_a_name_with_the_code_of_another_language_is_ambiguous() -> None:
     assert labels.ambiguous == {"German (fr)": ("de", "fr")}
 
 
-def test_names_in_one_other_language() -> None:
+def test_names_in_another_language_are_recognised_if_all_are_in_it() -> None:
     """One name in another language is ambiguous; a table of such names is not."""
     german = read_labels(["Englisch", "Suaheli", "Deutsch", "sw"])
     assert german.codes == {"Englisch": "en", "Suaheli": "sw", "Deutsch": "de", "sw": "sw"}

@@ -123,7 +123,7 @@ def test_near_misses_are_at_most_three_and_never_the_word_itself() -> None:
     assert "sw" not in near_misses("sw", known)
 
 
-def test_near_misses_of_labels_that_are_not_languages() -> None:
+def test_near_misses_are_found_among_labels_that_are_not_languages() -> None:
     assert near_misses("lang-01", ("lang-02", "zzzz", "sw")) == ["lang-02"]
     with pytest.raises(LanguageError, match="no language 'lang-01'"):
         select(["lang-01"], ("lang-02", "zzzz"))
@@ -251,7 +251,7 @@ def test_counterparts_mean_the_same_language(requested: list[str], known: list[s
     ("one", "other", "same"),
     [("zh", "zh-Hans", True), ("no", "nb", True), ("pt", "pt-BR", True), ("sr", "sr-Latn", False), ("no", "nn", False)],
 )
-def test_one_language_under_two_codes(one: str, other: str, same: bool) -> None:
+def test_two_codes_may_mean_the_same_language(one: str, other: str, same: bool) -> None:
     assert same_language(one, other) is same is same_language(other, one)
 
 

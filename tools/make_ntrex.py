@@ -51,7 +51,7 @@ def files_of_languages(data: Path) -> dict[str, Path]:
             continue
         code = normalise(match["code"])
         if code in files:
-            raise ValueError(f"{files[code].name} and {path.name} are both {code}")
+            raise ValueError(f"{files[code].name} and {path.name} both have the code {code}")
         files[code] = path
     return dict(sorted(files.items()))
 

@@ -108,7 +108,10 @@ def encode(tokenizer, train: dict[str, list[str]], recipe: Recipe) -> dict[str, 
 
 
 def factorised_embeddings(segments: list[np.ndarray], recipe: Recipe) -> np.ndarray:
-    """Return [V, d] from a truncated SVD of the positive pointwise mutual information of tokens in one segment."""
+    """Return embeddings [V, d], from a truncated SVD of the positive pointwise mutual information of tokens.
+
+    The mutual information is that of two tokens in the same segment.
+    """
     from sklearn.utils.extmath import randomized_svd
 
     size = recipe.vocabulary
@@ -223,7 +226,11 @@ def batches(segments: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
 
 
 def mask(block: torch.Tensor, rate: float, vocabulary: int, generator: torch.Generator, *, always: bool = False):
-    """Return (inputs, selected): 80 % <mask>, 10 % random, 10 % unchanged; all <mask> with `always`."""
+    """Return (inputs, selected): a share `rate` of the tokens of a block is selected for prediction.
+
+    Of the selected tokens, 80 % are replaced by <mask>, 10 % by random tokens, and 10 % are unchanged; with `always`,
+    all of them are replaced by <mask>.
+    """
     selected = (torch.rand(block.shape, generator=generator) < rate) & (block >= len(SPECIAL))
     kind = torch.rand(block.shape, generator=generator)
     inputs = block.masked_fill(selected & ((kind < 0.8) | always), MASK)
@@ -286,7 +293,7 @@ def evaluate(model, tokenizer, train, held_out, recipe: Recipe) -> dict[str, obj
 
 
 def train_model(model, segments, recipe: Recipe, steps: int) -> list[tuple[int, float]]:
-    """Run `steps` steps with a linearly decaying learning rate; return [(step, running loss)]."""
+    """Train the model for `steps` steps with a linearly decaying learning rate; return pairs (step, running loss)."""
     device = next(model.parameters()).device
     adamw = optimizer(model, recipe)
     generator = torch.Generator().manual_seed(recipe.seed + 1)

@@ -120,6 +120,8 @@ def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list
 def _per_seed(matrix: SimilarityMatrix, axes: Axes) -> Reals:
     """Return the similarities of each seed for the sources and targets in `axes`, float64 [R, S, T].
 
+    `axes` are the codes of the sources and the codes of the targets.
+
     R is 1 for a matrix without seeds. Values are NaN for languages that the matrix lacks.
     """
     values = matrix.per_seed if _has_seeds(matrix) and matrix.per_seed is not None else matrix.values[None]
@@ -185,7 +187,7 @@ def _fits_transposed(
 
 
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
-    """Return the languages of the pool: those in `always`, and those of scored pairs with a value from every predictor.
+    """Return the sources and targets of the pool: those in `always`, and those of scored pairs with all predictions.
 
     Only `requested` sources and targets are in the pool. Other languages are left out, because, for example, the mean
     gold score of a source would otherwise include targets for which the predictors are not compared.
@@ -199,7 +201,10 @@ def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], reques
 
 
 def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
-    """Return a boolean array [S, T]: whether source and target are different languages and the pair has a score."""
+    """Return a boolean array [S, T]: whether source and target are different languages and the pair has a score.
+
+    `axes` are the codes of the S sources and of the T targets.
+    """
     known: NDArray[np.bool_] = np.isfinite(gold.restricted(*axes).values)
     for row, source in enumerate(axes[0]):
         for column, target in enumerate(axes[1]):
@@ -208,7 +213,10 @@ def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
 
 
 def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
-    """Return, for each predictor, the scored pairs in `axes` for which only this predictor has no value."""
+    """Return, for each predictor, the scored pairs in `axes` for which only this predictor has no value.
+
+    `axes` are the codes of the sources and the codes of the targets.
+    """
     scored = _scored(gold, axes)
     known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
     costs = []
@@ -278,7 +286,10 @@ def _spelling_notes(
 
 
 def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> Iterator[str]:
-    """Yield sentences about languages of `axes` that a predictor lacks, and about languages without gold scores."""
+    """Yield sentences about languages of `axes` that a predictor lacks, and about languages without gold scores.
+
+    `axes` are the codes of the sources and the codes of the targets.
+    """
     languages = dict.fromkeys((*axes[0], *axes[1]))
     for name, matrix in matrices.items():
         lacking = [

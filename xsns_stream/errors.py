@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     SOME_LANGUAGES_FAILED = 3
     BUG = 70
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class XsnsError(Exception):

@@ -81,7 +81,7 @@ def _iso_codes(code: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _table() -> Mapping[str, tuple[str, float | None, float | None]]:
-    """Return {ISO 639-3 code: (family, latitude, longitude)}."""
+    """Return {ISO 639-3 code: (family, latitude, longitude)} of the table in the package."""
     text = (files("xsns_stream") / "assets" / "glottolog" / "languages.csv").read_text(encoding="utf-8")
     return {
         row["iso639_3"]: (

@@ -418,7 +418,7 @@ def mixture(codes: Iterable[str]) -> str:
 
 
 def constituents(source: str) -> tuple[str, ...]:
-    """Return the languages of a source: those of a mixture, or the source itself.
+    """Return the languages of a source: several languages for a mixture; otherwise the source itself.
 
     >>> constituents("es+it+pt"), constituents("sw")
     (('es', 'it', 'pt'), ('sw',))

@@ -108,7 +108,7 @@ class _Counter(Protocol):
 
 
 class _Pairs:
-    """A counter for all pairs within one set of rows."""
+    """A counter for all pairs within one set of rows; it is a `_Counter`."""
 
     def __init__(self, count: int, squeezed: bool | None) -> None:
         self._rows, self._squeezed, self._wait = count, squeezed, 0

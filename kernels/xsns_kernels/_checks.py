@@ -16,6 +16,8 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = None) -> NDArray[Any]:
     """Return `value` if it is an array of the given dtype with `ndim` axes (any number if `ndim` is None).
 
+    `name` is the name of the argument, for messages.
+
     Raises:
         TypeError: `value` is not a NumPy array, or has a wrong dtype or byte order.
         ValueError: `value` has a wrong number of axes.
@@ -32,6 +34,8 @@ def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = 
 
 def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
     """Return a flat view of a C-contiguous array.
+
+    `name` is the name of the argument, for messages.
 
     Raises:
         ValueError: The array is strided. It is not copied silently, because the copy would be as large as the input.
@@ -74,6 +78,8 @@ def _iterable(values: object) -> Iterable[object]:
 
 def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64]:
     """Return `value` if it is a writable matrix of counts with the given shape.
+
+    `name` is the name of the argument, for messages.
 
     Raises:
         TypeError: `value` is not an array of int64.

@@ -90,7 +90,7 @@ def times(builder: Any, value: Any, factor: int) -> Any:
 
 
 def plus(builder: Any, value: Any, constant: int) -> Any:
-    """Emit the sum of a value and a constant."""
+    """Emit the sum of a value and the integer `constant`."""
     return builder.add(value, ir.Constant(value.type, constant))
 
 

@@ -103,7 +103,7 @@ def _ones(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _word_at(typingctx: Any, address: Any) -> Any:
-    """Return the word at an address."""
+    """Return the word at an address, which need not be aligned."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(at(builder, arguments[0], INT64), align=1)

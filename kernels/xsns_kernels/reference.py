@@ -23,20 +23,20 @@ from xsns_kernels.dispatch import resolve
 
 
 def pack_bits(bits: NDArray[np.bool_]) -> Words:
-    """Pack booleans with `numpy.packbits`, and pad with zeros to whole words."""
+    """Pack booleans with `numpy.packbits`, and fill the last word with zeros."""
     packed = np.zeros(-(-bits.size // 64) * 8, np.uint8)
     packed[: -(-bits.size // 8)] = np.packbits(bits, bitorder="little")
     return packed.view("<u8").astype(np.uint64, copy=False)
 
 
 def unpack_bits(words: Words, size: int) -> NDArray[np.bool_]:
-    """Unpack words with `numpy.unpackbits`."""
+    """Unpack the first `size` bits of words with `numpy.unpackbits`."""
     octets = words.astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(octets, count=size, bitorder="little").view(np.bool_)
 
 
 def popcount(words: Words, impl: str) -> int:
-    """Count set bits with `numpy.bitwise_count` or with the package bitarray."""
+    """Count the set bits of words with `numpy.bitwise_count` or, for ``"bitarray"``, with the package bitarray."""
     if impl == "bitarray":
         return int(_bitarray(words).count())
     return int(np.bitwise_count(words).sum(dtype=np.int64))

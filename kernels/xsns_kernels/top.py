@@ -160,7 +160,7 @@ class _Block:
 
 
 class _Collected:
-    """The values that one thread has collected from one bracket, and the counts of this thread."""
+    """The values within one bracket that one thread has collected, and the counts of this thread."""
 
     def __init__(self, dtype: np.dtype[Any], bracket: _Bracket, words: Words, room: int) -> None:
         self.bracket, self.words = bracket, words
@@ -197,7 +197,7 @@ class _Collected:
 
     @property
     def patterns(self) -> Patterns:
-        """The collected patterns."""
+        """The patterns of the collected values."""
         return self._patterns[: self._tally[1]]
 
     def settle(self, lowest: int) -> None:
@@ -208,7 +208,7 @@ class _Collected:
 
 
 def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None) -> list[TopBits | None]:
-    """Return the result of `top_bits` for each rank; None for a rank whose bracket failed.
+    """Return the result of `top_bits` for each rank; None for a rank whose K-th largest was not found in one pass.
 
     Args:
         arrays: Flat arrays of one float dtype.
@@ -262,31 +262,55 @@ def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
     if 2 * len(sample) < lines:
         return None
     # The sign is removed, because -0.0 equals 0.0. Negative numbers are refused later.
-    return sample & sample.dtype.type(np.iinfo(sample.dtype).max >> 1)
+    np.bitwise_and(sample, sample.dtype.type(np.iinfo(sample.dtype).max >> 1), out=sample)
+    return sample
 
 
 def _bracket(sample: Patterns, share: float, dtype: np.dtype[Any]) -> _Bracket:
     """Return a bracket that is expected to contain the K-th largest value, where `share` is K / n."""
     size = sample.size
+    # Zeros are counted and left out, because a partition of many equal values takes ten times as long.
+    zeros = size - int(np.count_nonzero(sample))
+    ordered = sample[sample > 0] if zeros else sample.flatten()
     at = size - 1 - min(size - 1, int(share * size))
-    ordered = sample.flatten()
-    ordered.partition(at)
-    # A line contains less information than independent draws, because its values are similar. Successive lines come
-    # from one tensor and are also similar; only their differences are random.
-    steps = np.diff((sample >= ordered[at]).sum(axis=1))
-    spread = max(float(steps @ steps) / 2, size * share * (1 - share)) ** 0.5
-    width = int(_DEVIATIONS * spread) + 2
+    _partition(ordered, [at - zeros])
+    width = int(_DEVIATIONS * _variance(sample, _of_rank(ordered, at - zeros), share) ** 0.5) + 2
     low, high = at - width, at + width
-    ordered.partition((max(low, 0), min(high, size - 1)))
+    _partition(ordered, [low - zeros, high - zeros])
     # The bracket starts above zero, because zero is never selected.
-    lowest = max(1, int(ordered[low])) if low >= 0 else 1
+    lowest = max(1, _of_rank(ordered, low - zeros)) if low >= 0 else 1
     largest = pattern_of(dtype, np.finfo(dtype).max)
-    highest = int(ordered[high]) if high < size else largest
+    highest = _of_rank(ordered, high - zeros) if high < size else largest
     if highest == 0:
         # Fewer than K values are positive. The smallest positive value is needed, which is at most the smallest
         # positive value of the sample.
-        highest = int(np.min(ordered, where=ordered > 0, initial=largest))
+        highest = int(np.min(ordered, initial=largest))
     return _Bracket(min(lowest, largest - 1), min(max(highest, lowest + 1), largest))
+
+
+def _partition(values: Patterns, ranks: Sequence[int]) -> None:
+    """Move the values of some ranks, counted from 0 (the smallest), to their places; other ranks are left out."""
+    if within := [rank for rank in ranks if 0 <= rank < values.size]:
+        values.partition(within)
+
+
+def _of_rank(values: Patterns, rank: int) -> int:
+    """Return the value of a rank after `_partition`; zero for a negative rank."""
+    return int(values[rank]) if rank >= 0 else 0
+
+
+def _variance(sample: Patterns, kth: int, share: float) -> float:
+    """Return the variance of the number of sampled values that are at least the K-th largest value.
+
+    A line contains less information than independent draws, because its values are similar. Successive lines come from
+    one tensor and are also similar; only their differences are random. If tensors differ much in
+    scale, the variance is smaller than that of independent draws. It is never assumed to be below a quarter of it.
+    """
+    independent = sample.size * share * (1 - share)
+    if kth == 0:
+        return independent
+    steps = np.diff((sample >= kth).sum(axis=1))
+    return max(float(steps @ steps) / 2, independent / 4)
 
 
 def _run(

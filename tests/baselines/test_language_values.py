@@ -38,7 +38,7 @@ def test_label_of_the_code_itself_is_preferred() -> None:
     assert dict(zip(matched.codes, matched.indices, strict=True)) == {"ar": 1, "sw": 4, "zu": 3, "en": 5}
     assert matched.notes == ()
     assert match_labels(["drw", "prs"], "t.csv").notes == (
-        "t.csv has several entries for fa-AF; the first one was used.",
+        "t.csv has several entries for fa-AF; only the first entry of each language was used.",
     )
 
 
@@ -47,7 +47,7 @@ def test_invalid_and_repeated_labels_are_noted() -> None:
     assert (matched.codes, matched.indices) == (("sw",), (0,))
     assert matched.notes == (
         "2 labels of t.csv are not language codes and were left out: Klingon!, an empty label.",
-        "t.csv has several entries for sw; the first one was used.",
+        "t.csv has several entries for sw; only the first entry of each language was used.",
     )
 
 
@@ -174,7 +174,7 @@ def test_repeated_lines_are_accepted_and_contradicting_lines_are_noted(write) ->
     assert (dict(again.values), again.notes) == ({"sr": "cyrillic"}, ())
     other = read_scripts(write("s.csv", "code,script", "sr,cyrillic", "sr,latin"))
     assert dict(other.values) == {"sr": "cyrillic"}
-    assert other.notes == ("s.csv has several entries for sr; the first one was used.",)
+    assert other.notes == ("s.csv has several entries for sr; only the first entry of each language was used.",)
 
 
 def test_the_column_of_sizes_is_found_or_must_be_chosen(write) -> None:

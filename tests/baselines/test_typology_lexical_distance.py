@@ -175,7 +175,7 @@ def test_unknown_names_are_an_error(distances: Callable[..., Path]) -> None:
         (",sv,no\nsv,,40\nno,inf,\n", "is infinite: no → sv"),
         (",sv,no\nno,,40\nsv,40,\n", "the labels of its rows and columns differ"),
         (",sv,no\nsv,,40\n", "the labels of its rows and columns differ"),
-        (",sv,sv\nsv,,40\nsv,40,\n", "sv occurs more than once"),
+        (",sv,sv\nsv,,40\nsv,40,\n", "labels that occur more than once are sv"),
         (",sv,no\nsv,,\nno,,\n", "does not contain distances"),
         (",sv,no\nsv,,-4\nno,-4,\n", "does not contain distances"),
         (",sv,no\nsv,,0.4\nno,0.4,\n", "are not in percent: the largest is 0.4"),

@@ -40,6 +40,36 @@ def test_a_table_is_replaced_between_its_markers(tmp_path: Path) -> None:
     assert text.endswith("<!-- end of table -->\nafter\n")
 
 
+def test_results_of_two_processors_are_side_by_side() -> None:
+    lines = [["a", "1"], ["b", "2"], ["b", "4"], ["a", "3"]]
+    program = (
+        "import json, harness\nintel, amd = map(harness.processor, ('Intel(R) Xeon(R) Processor', 'AMD EPYC'))\n"
+        f"names, lines = [intel, intel, amd, amd], {lines!r}\n"
+        "print(json.dumps([harness.by_processor(['what', 's'], lines, n) for n in (names, [amd] * 4)]))"
+    )
+    two, one = in_the_folder(program)
+    cells = [line.strip("| ").split(" | ") for line in two.splitlines()]
+    assert cells[0] == ["what", "processor", "s"]
+    assert cells[2:] == [
+        ["a", "Intel Xeon", "1"],
+        ["a", "AMD EPYC", "3"],
+        ["b", "Intel Xeon", "2"],
+        ["b", "AMD EPYC", "4"],
+    ]
+    assert one.splitlines()[0] == "| what | s |"
+
+
+def test_results_of_another_processor_are_kept(tmp_path: Path) -> None:
+    program = (
+        "import json, harness\nfrom pathlib import Path\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "for cpu, value in (('Intel(R) Xeon(R) Processor', 1), ('AMD EPYC', 2), ('AMD EPYC', 3)):\n"
+        "    harness.write(folder / 'speed.json', {'machine': {'cpu': cpu}, 'value': value})\n"
+        "print(json.dumps({p.name: json.loads(p.read_text())['value'] for p in folder.iterdir()}))"
+    )
+    assert in_the_folder(program) == {"speed.json": 1, "speed.amd-epyc.json": 3}
+
+
 def test_documentation_shows_the_measured_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import bench_bootstrap

@@ -233,7 +233,7 @@ def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables
         (("script", "--lang", "en,sw", "-o", "x.xlsx"), 2, "does not end in the suffix of a supported format"),
         (("script", "--lang", "en,sw", "-o", "nowhere/x.csv"), 2, "there is no folder 'nowhere'"),
         (("script", "--gold", "nothing.parquet"), 1, "nothing.parquet"),
-        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is not a matrix"),
+        (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is not a file of a matrix"),
         (("file", "similarity.csv", "--lang", "is"), 2, "has none of the requested languages"),
         (("all", "-o", "out"), 2, "no language was given"),
         (("all", "--lang", "all", "-o", "out"), 2, "`baseline all` cannot take all languages"),

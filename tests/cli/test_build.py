@@ -24,14 +24,28 @@ from xsns_stream.store import open_store
     ],
 )
 def test_another_experiment_in_the_same_store_is_refused(
-    option: str, value: str, field: str, build: Any, tmp_path: Path
+    option: str, value: str, field: str, build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert build().code == 0
+    # The record of the store is enough, so that the model is not loaded.
+    monkeypatch.delattr("xsns_stream.pipeline.build.load_for_build")
     completed = build(lang="et", **{option: value})
     assert (completed.code, completed.out) == (1, "")
     assert f"error: the store '{tmp_path / 'x.zarr'}' contains another experiment: {field}" in completed.err
     assert "hint: repeat the store's settings, or write to another path" in completed.err
     assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
+
+
+def test_a_store_that_is_read_only_is_refused_before_the_model_is_loaded(
+    build: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build().code == 0
+    monkeypatch.setattr("xsns_stream.store.storage.local._is_writable_folder", lambda path: False)
+    monkeypatch.delattr("xsns_stream.pipeline.build.load_for_build")
+    completed = build(lang="et")
+    assert (completed.code, completed.out) == (1, "")
+    assert f"error: the store '{tmp_path / 'x.zarr'}' cannot be written to" in completed.err
+    assert "xsns-stream copy" in completed.err
 
 
 @pytest.mark.parametrize("kind", ["under a file", "a file", "another folder", "proc"])
@@ -73,14 +87,14 @@ def test_one_failed_language_does_not_stop_the_others(content: bytes, build: Any
     assert completed.code == 3
     assert completed.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 already present, 1 failed.\n"
     assert "failed: fi (seed 42): " in completed.err
-    assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The reason: " in completed.err
+    assert "error: 1 of 3 rows failed: fi.\nhint: the other rows are committed. The reason: " in completed.err
     store = open_store(tmp_path / "x.zarr")
     assert (store.languages, store.verify()) == (("et", "sw"), [])
     # After the file is repaired, the same command measures the missing row.
     (three / "fi.txt").write_text("habari ya asubuhi\n")
     mended = build(corpus=three, lang="all")
     assert (mended.code, open_store(tmp_path / "x.zarr").languages) == (0, ("et", "fi", "sw"))
-    assert "note: fi (seed 42) has only 1 of the 6 examples requested." in mended.err
+    assert "note: fi (seed 42): has only 1 of the 6 examples requested." in mended.err
 
 
 def test_quiet_gives_the_reason_of_each_failed_language(build: Any, three: Path) -> None:
@@ -157,7 +171,7 @@ def test_a_dry_run_estimates_and_writes_nothing(build: Any, tmp_path: Path) -> N
     ("arguments", "options", "code"),
     [
         ((), {"examples": 7}, 1),
-        ((), {"max_length": 65}, 2),
+        ((), {"max_length": 65}, 1),
         (("--mean-span", "3"), {}, 2),
         (("--parts", "4"), {"lang": "sw,short"}, 2),
     ],
@@ -182,8 +196,8 @@ def test_a_dry_run_names_the_rows_that_would_fail(build: Any, write_texts: Any, 
     for line in ("failed: et (seed 42): ", "failed: zu (seed 42): ", "error: 2 of 3 rows failed: et, zu."):
         assert line in dry.err
         assert line in completed.err
-    assert "hint: the others can be measured." in dry.err
-    assert "hint: the others are committed." in completed.err
+    assert "hint: the other rows can be measured." in dry.err
+    assert "hint: the other rows are committed." in completed.err
 
 
 def test_a_dry_run_needs_the_model(build: Any, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_groups_of_parameters_have_their_own_pool(folder: Path, in_process: InPr
     assert (refused.code, "--sample cannot be combined with 'csls'" in refused.err) == (2, True)
 
 
-def test_reliability_without_split_half(folder: Path, in_process: InProcess) -> None:
+def test_reliability_is_undefined_without_a_split_half_similarity(folder: Path, in_process: InProcess) -> None:
     done = in_process(folder, "matrix", "--coefficient", "reliability", "--json")
     document = json.loads(done.out)["result"]
     position = document["languages"].index("en")

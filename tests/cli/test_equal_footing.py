@@ -144,7 +144,7 @@ def test_a_language_of_two_codes_is_the_store_s(baseline: Any, tmp_path: Path) -
     assert completed.code == 0, completed.err
     assert json.loads(completed.out)["result"]["record"]["texts"]["en-US"]["1"]["language"] == "en"
     completed = baseline("lex", "--corpus", texts, "--lang", "en,en-GB")
-    assert "has no record of the text of en-GB, so that it was not compared." in completed.err
+    assert "has no record of the text of en-GB; this text was not compared." in completed.err
 
 
 def test_all_baselines_of_a_store_are_measured_on_its_text(baseline: Any, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_labels_that_are_no_languages_are_refused_or_skipped(
     for command in (evaluate, ("baseline", "file", table)):
         completed = xsns(*command)
         assert (completed.code, completed.out) == (1, "")
-        assert "do not name one language each: the average." in completed.err
+        assert "do not name exactly one language: the average." in completed.err
         completed = xsns(*command, "--skip-unknown")
         assert completed.code == 0, completed.err
         assert "labels that do not name exactly one language are left out: the average." in completed.err
@@ -237,7 +237,7 @@ def test_a_store_without_a_record_of_its_text_needs_corpus_and_model(
     assert "; the model of the store, ''," in completed.err
     completed = xsns(*command, "--corpus", "texts", "--model", "mini")
     assert completed.code == 0, completed.err
-    assert "has no record of the text of fi, sw, so that it was not compared." in completed.err
+    assert "has no record of the text of fi, sw; this text was not compared." in completed.err
     evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", tmp_path / "old.zarr", "--json")
     record = json.loads(xsns(*evaluate, "-q").out)["result"]["records"]["old"]
     assert (record["model"], record["texts"]["sw"]["7"]["digest"]) == ("", "")

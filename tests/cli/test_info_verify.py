@@ -1,6 +1,7 @@
 """The verbs `info` and `verify`: tables, JSON, errors."""
 
 import json
+import os
 import shlex
 import shutil
 
@@ -39,6 +40,26 @@ def damaged(sound, tmp_path):
 # ----------------------------------------------------------------------------------------------- info
 
 
+def test_info_shows_what_prune_would_remove(tmp_path, in_process):
+    """A killed process has left its work folder beside the store, and a partial file in it."""
+    store = open_store(tmp_path / "xsns.zarr", "a")
+    store.write(networks.make_sub("sw", 7))
+    clean = in_process(tmp_path, "info")
+    assert "leftovers" not in clean.out
+    name = "0123456789abcdef0123456789abcdef.partial"
+    folder = tmp_path / f"xsns.zarr.{name}"
+    folder.mkdir()
+    (folder / "values").write_bytes(bytes(1000))
+    os.utime(folder, (0, 0))
+    (tmp_path / f"xsns.zarr/subnetworks/c/0/0/0/0.{name}").write_bytes(bytes(500))
+    shown = json.loads(in_process(tmp_path, "info", "--json").out)["result"]
+    planned = json.loads(in_process(tmp_path, "prune", "--unfinished", "--dry-run", "--json").out)["result"]
+    assert set(shown["leftovers"]) == {f"../{folder.name}", f"subnetworks/c/0/0/0/0.{name}"}
+    assert shown["leftovers"] == planned["leftovers"]
+    assert shown["leftover_bytes"] == 1500
+    assert "leftovers 2 files and folders, 1.5 kB; `prune" in " ".join(in_process(tmp_path, "info").out.split())
+
+
 def test_info_shows_the_contents_of_a_store(sound, in_process):
     completed = in_process(sound, "info")
     assert (completed.code, without_next(completed.err)) == (0, "")
@@ -52,6 +73,7 @@ def test_info_shows_the_contents_of_a_store(sound, in_process):
     assert fields["seeds"] == "7, 8"
     assert fields["rows"] == "4 of 6 (languages × seeds × densities)"
     assert fields["unfinished"] == "'nan' (seed 8, density 0.15)"
+    assert fields["leftovers"].startswith("1 file or folder, 124 bytes; `prune --unfinished` removes")
     assert fields["size"].endswith(("bytes", "kB"))
     assert [line.split() for line in lines[-2:]] == [
         ["0.15", "7", "3", "–"],
@@ -98,7 +120,7 @@ def test_a_flipped_bit_is_found_and_named(damaged, in_process):
     assert "the bits of row 'sw' (seed 7, density 0.15) have changed since they were committed." in findings[0]
     assert completed.err.splitlines()[-2:] == [
         "error: 2 things are wrong with the store 'xsns.zarr', in 'sw' (seed 7, density 0.15).",
-        "hint: restore them from a copy; or delete commits/0.15/7/sw in the store, and build again.",
+        "hint: restore these rows from a copy; or delete commits/0.15/7/sw in the store, and build again.",
     ]
 
 

@@ -88,7 +88,7 @@ def test_the_table_shows_intervals(folder, in_process):
     ]
     assert ">99 %" in out
     assert "<1 %" in out
-    assert "Two halves of the target's own examples: Jaccard 0.600." in out
+    assert "Two halves of the target's own examples have a Jaccard coefficient of 0.600." in out
     assert "The first is reliably closer than all other candidates (95 %, 4 parts)." in out
 
 

@@ -167,7 +167,7 @@ def test_dry_run_knows_what_is_done(reproduce: Callable[..., Any], out: Path) ->
 
 
 @pytest.mark.slow
-def test_the_paper_preset_on_copies_of_its_data(
+def test_the_paper_preset_runs_on_copies_of_its_data(
     xsns: Callable[..., Any], sentences: Any, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """The preset `paper` on data sets in the Hub's layout: only the download and the sizes differ."""
@@ -302,11 +302,11 @@ def test_files_with_seeds_that_were_not_requested_are_refused(
     completed = xsns(*words, tmp_path)
     assert completed.code == 1
     assert (
-        "gold.parquet' contains seeds that were not asked for (2): ask for these too, or give another --out."
+        "gold.parquet' contains seeds that were not requested (2): request these too, or give another --out."
         in completed.err
     )
     completed = xsns(*words, tmp_path, "--tuning-seed", 2)
-    assert "task-lm.zarr' contains seeds that were not asked for (16)" in completed.err
+    assert "task-lm.zarr' contains seeds that were not requested (16)" in completed.err
     completed = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
     assert (completed.code, page(tmp_path, "table1")) == (0, page_before)
 

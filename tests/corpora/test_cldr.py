@@ -103,7 +103,7 @@ def test_each_language_is_written_in_its_own_script(language: str, letters: str,
     assert foreign < 0.1 * sum(c.isalpha() for c in joined)
 
 
-def test_three_names_joined_as_the_language_does(cldr: CldrCorpus) -> None:
+def test_three_names_are_joined_as_the_language_does(cldr: CldrCorpus) -> None:
     assert sum(" na " in text for text in texts(cldr, "sw")) > 0.9 * len(cldr.read("sw"))
     assert sum("和" in text for text in texts(cldr, "zh")) > 0.9 * len(cldr.read("zh"))
     assert sum(text.count(", ") + text.count(" ja ") >= 2 for text in texts(cldr, "fi")) > 0.9 * len(cldr.read("fi"))

@@ -78,7 +78,7 @@ def test_named_columns_hold_for_all_sentences(tmp_path: Path) -> None:
     assert read_text("sw", path, labels="auto").examples[0].label == ("N",)
 
 
-def test_byte_order_marks_before_sentences(tmp_path: Path) -> None:
+def test_byte_order_marks_before_sentences_are_not_part_of_the_text(tmp_path: Path) -> None:
     path = tmp_path / "sw.conllu"
     path.write_text("\ufeff1\tHe\n\n\ufeff# text = She\n1\tShe\n", encoding="utf-8")
     assert [example.text for example in read_text("sw", path).examples] == [("He",), ("She",)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.compression import zstd
+from tests.support.errors import error_of
 from xsns_stream.corpora import decoding, open_corpus, read_text
 from xsns_stream.corpora.decoding import iter_lines
 from xsns_stream.corpora.examples import without_control
@@ -25,9 +26,7 @@ CHINESE = "威爾斯國會議員擔心看起來很愚蠢\n" * 20
 
 
 def complaint(path: Path) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        read_text("de", path)
-    return caught.value
+    return error_of(CorpusError, read_text, "de", path)
 
 
 @pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE])

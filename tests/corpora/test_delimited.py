@@ -80,7 +80,7 @@ def test_a_csv_with_another_separator_is_read_with_a_note(tmp_path: Path, separa
     assert texts(path) == ["a;b"]
 
 
-def test_many_rows_and_a_row_that_does_not_fit(tmp_path: Path) -> None:
+def test_one_row_that_does_not_fit_makes_a_table_of_many_rows_invalid(tmp_path: Path) -> None:
     path = tmp_path / "sw.csv"
     rows = [f"row {number}" for number in range(3000)]
     path.write_text("text\n" + "\n".join(rows) + "\n", encoding="utf-8")

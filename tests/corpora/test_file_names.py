@@ -64,7 +64,7 @@ def test_files_named_by_a_language_are_read_with_a_note(stem: str, code: str, na
         ("xx", "'xx' is neither a language code nor the English name of a language"),
     ],
 )
-def test_names_that_are_not_languages(stem: str, reason: str) -> None:
+def test_names_that_are_not_languages_are_refused_with_the_reason(stem: str, reason: str) -> None:
     with pytest.raises(LanguageError) as caught:
         language_of(stem)
     assert caught.value.message == reason

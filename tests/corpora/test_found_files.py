@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from tests.support.errors import error_of
 from xsns_stream.corpora import open_corpus, read_text
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LanguageSample
@@ -28,9 +29,7 @@ def texts(path: Path) -> list[Any]:
 
 
 def refused(path: Path) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        read_text("sw", path)
-    return caught.value
+    return error_of(CorpusError, read_text, "sw", path)
 
 
 def written(path: Path, data: bytes | str) -> Path:
@@ -42,7 +41,7 @@ def written(path: Path, data: bytes | str) -> Path:
 # -------------------------------------------------------------------------------------------- other kinds
 
 
-def test_an_archive_under_the_name_of_a_text(tmp_path: Path) -> None:
+def test_an_archive_under_the_name_of_a_text_is_refused(tmp_path: Path) -> None:
     member = written(tmp_path / "a.txt", "\n".join(TEXTS))
     for name, mode in (("sw.txt", "w"), ("sw.txt.gz", "w:gz")):
         with tarfile.open(tmp_path / name, mode) as archive:  # type: ignore[call-overload]
@@ -69,13 +68,13 @@ def test_an_archive_under_the_name_of_a_text(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["sw.txt", "sw.jsonl", "sw.csv"])
-def test_files_of_other_kinds(name: str, data: bytes, kind: str, hint: str, tmp_path: Path) -> None:
+def test_files_of_other_kinds_are_refused_by_name(name: str, data: bytes, kind: str, hint: str, tmp_path: Path) -> None:
     error = refused(written(tmp_path / name, data))
     assert error.message == f"{name} is {kind}, not text."
     assert hint in error.hint
 
 
-def test_a_web_page_under_the_name_of_a_compressed_text(tmp_path: Path) -> None:
+def test_a_web_page_under_the_name_of_a_compressed_text_is_refused(tmp_path: Path) -> None:
     error = refused(written(tmp_path / "sw.txt.gz", "\n\n<!DOCTYPE html>\n<html><body>404</body></html>\n"))
     assert error.message == "sw.txt.gz is an HTML page, not the file itself."
 
@@ -88,7 +87,9 @@ def test_a_web_page_under_the_name_of_a_compressed_text(tmp_path: Path) -> None:
         ("my texts.tgz", "mkdir 'my texts' && tar -xf 'my texts.tgz' -C 'my texts'"),
     ],
 )
-def test_an_archive_as_a_corpus(name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_as_a_corpus_is_refused_with_a_command_to_unpack_it(
+    name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     written(tmp_path / name, b"PK\x03\x04")
     with pytest.raises(CorpusError, match="is an archive, and archives are not read") as caught:
@@ -100,7 +101,7 @@ def test_an_archive_as_a_corpus(name: str, command: str, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
-def test_compressed_files_that_were_joined(suffix: str, tmp_path: Path) -> None:
+def test_compressed_files_that_were_joined_are_read_as_one(suffix: str, tmp_path: Path) -> None:
     def packed(data: bytes) -> bytes:
         other = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(suffix)
         return other(data) if other else pa.Codec("zstd").compress(data, asbytes=True)
@@ -125,12 +126,12 @@ def test_compressed_files_that_were_joined(suffix: str, tmp_path: Path) -> None:
     ],
     ids=lambda column: str(column.type)[:20],
 )
-def test_types_of_text_in_parquet(column: pa.Array, tmp_path: Path) -> None:
+def test_every_type_of_text_in_parquet_is_read(column: pa.Array, tmp_path: Path) -> None:
     parquet.write_table(pa.table({"text": column}), tmp_path / "sw.parquet")
     assert texts(tmp_path / "sw.parquet") == TEXTS
 
 
-def test_bytes_of_parquet_that_are_not_text(tmp_path: Path) -> None:
+def test_bytes_of_parquet_that_are_not_text_are_counted_or_refused(tmp_path: Path) -> None:
     rows = [text.encode() for text in TEXTS] * 10
     for number, row in enumerate(rows):
         rows[number] = row + str(number).encode()
@@ -141,7 +142,7 @@ def test_bytes_of_parquet_that_are_not_text(tmp_path: Path) -> None:
     assert "9 of 9 lines of sw.parquet are not UTF-8" in refused(tmp_path / "sw.parquet").message
 
 
-def test_languages_in_bytes_of_parquet(tmp_path: Path) -> None:
+def test_languages_and_texts_are_read_from_bytes_of_parquet(tmp_path: Path) -> None:
     columns = {"lang": [b"sw", b"fi", b"sw"], "text": [b"Habari.", b"Huomenta.", b"Asubuhi."]}
     parquet.write_table(
         pa.table({name: pa.array(cells, pa.binary()) for name, cells in columns.items()}), tmp_path / "t.parquet"
@@ -151,7 +152,7 @@ def test_languages_in_bytes_of_parquet(tmp_path: Path) -> None:
     assert {each.text for each in corpus.sample("sw", 5, 0).examples} == {"Habari.", "Asubuhi."}
 
 
-def test_a_folder_that_spark_wrote(tmp_path: Path) -> None:
+def test_a_folder_that_spark_wrote_is_read_as_one_file(tmp_path: Path) -> None:
     for number in (0, 1):
         folder = tmp_path / "texts" / "sw.parquet"
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +194,7 @@ def test_quotation_marks_of_tables_are_text_or_quoting(content: str, expected: l
 
 
 @pytest.mark.parametrize("word", ["null", "NA", "None", "N/A", "-"])
-def test_texts_that_look_like_missing_values(word: str, tmp_path: Path) -> None:
+def test_texts_that_look_like_missing_values_are_texts(word: str, tmp_path: Path) -> None:
     assert texts(written(tmp_path / "sw.csv", f"id,text\n1,{word}\n2,Habari.\n")) == [word, "Habari."]
 
 
@@ -223,7 +224,7 @@ def test_letters_that_are_never_composed_are_not_noted(tmp_path: Path) -> None:
     assert not any("decomposed" in note for note in open_corpus(tmp_path).sample("hi", 4, 0).notes)
 
 
-def test_nul_characters_of_json_and_text(tmp_path: Path) -> None:
+def test_nul_characters_are_removed_or_refused_if_they_are_many(tmp_path: Path) -> None:
     assert texts(written(tmp_path / "sw.jsonl", '{"text": "a\\u0000b"}\n{"text": "c"}\n')) == ["ab", "c"]
     lines = "".join(f"mstari wa {number}\n" for number in range(99))
     assert texts(written(tmp_path / "sw.txt", f"moja mbili\0tatu\n{lines}"))[0] == "moja mbilitatu"
@@ -233,7 +234,7 @@ def test_nul_characters_of_json_and_text(tmp_path: Path) -> None:
     )
 
 
-def test_byte_order_marks_of_every_format(tmp_path: Path) -> None:
+def test_byte_order_marks_are_not_part_of_the_text_in_any_format(tmp_path: Path) -> None:
     bom = b"\xef\xbb\xbf"
     for name, data in {
         "sw.jsonl": b'{"text": "a"}\r\n{"text": "b"}\r\n',
@@ -266,7 +267,7 @@ def test_files_of_macos_windows_and_notebooks_are_not_texts(tmp_path: Path) -> N
     assert {each.text for each in corpus.sample("sw", 9, 0).examples} == set(TEXTS)
 
 
-def test_names_of_files_with_decomposed_characters(tmp_path: Path) -> None:
+def test_names_of_files_with_decomposed_characters_equal_composed_ones(tmp_path: Path) -> None:
     """macOS decomposes é in the names of files, and people type it as one character."""
     on_disk = unicodedata.normalize("NFD", "Español.txt")
     written(tmp_path / on_disk, "Buenos días.\nHasta luego.\n")
@@ -278,7 +279,7 @@ def test_names_of_files_with_decomposed_characters(tmp_path: Path) -> None:
         open_corpus(tmp_path, label={"Espanol.txt": "es"})
 
 
-def test_ends_of_lines_and_long_lines(tmp_path: Path) -> None:
+def test_only_line_ends_divide_lines_and_long_lines_are_cut(tmp_path: Path) -> None:
     assert texts(written(tmp_path / "sw.txt", "moja\rmbili\rtatu")) == ["moja", "mbili", "tatu"]
     assert texts(written(tmp_path / "sw.txt", "a\u2028b\nc\x85d\ne\x0cf\n")) == ["a\u2028b", "c\x85d", "e\x0cf"]
     long = read_text("sw", written(tmp_path / "sw.txt", "a " * 2_000_000 + "\nmoja\nmbili"))

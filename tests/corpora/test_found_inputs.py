@@ -48,7 +48,7 @@ def test_an_object_of_nested_columns_is_one_row(tmp_path: Path) -> None:
     assert [each.text for each in read_text("sw", path).examples] == [("moja", "mbili")]
 
 
-def test_a_cut_line_of_json_among_many(tmp_path: Path) -> None:
+def test_a_cut_line_of_json_among_many_is_left_out(tmp_path: Path) -> None:
     rows = "".join(json.dumps({"text": f"t{number}"}) + "\n" for number in range(100))
     sample = read_text("sw", write(tmp_path / "sw.jsonl", f'{rows}{{"text": "cut'))
     assert (sample.counts.usable, sample.counts.malformed) == (100, 1)
@@ -56,7 +56,7 @@ def test_a_cut_line_of_json_among_many(tmp_path: Path) -> None:
         read_text("sw", write(tmp_path / "sw.jsonl", f'{rows[:150]}{{"text": "cut'))
 
 
-def test_names_of_columns_in_capitals(tmp_path: Path) -> None:
+def test_names_of_columns_in_capitals_are_recognised(tmp_path: Path) -> None:
     assert texts(tmp_path / "sw.csv", "ID,Sentence\n1,a\n2,b\n") == ["a", "b"]
     assert texts(tmp_path / "sw.csv", "Text,text\nx,a\n") == ["a"]
 
@@ -70,7 +70,7 @@ def test_names_of_columns_in_capitals(tmp_path: Path) -> None:
         ("1-2 ab|1 a|1.1 z|2 b|3 c", "ab c"),
     ],
 )
-def test_identifiers_of_conllu(tmp_path: Path, sentence: str, expected: str) -> None:
+def test_unusual_identifiers_of_conllu_are_read(tmp_path: Path, sentence: str, expected: str) -> None:
     lines = "".join(CONLLU.format(*each.split(" ")) for each in sentence.split("|"))
     assert texts(tmp_path / "sw.conllu", f"{lines}\n") == [expected]
 
@@ -95,7 +95,7 @@ def test_the_lemma_is_not_the_tag(tmp_path: Path, rest: str) -> None:
         tagged(tmp_path / "b", "da-train.conll", "1\tBare\tbare\tADV\tx\ty\n2\tåret\tår\tNOUN\tx\ty\n\n" * 9, "pos")
 
 
-def test_entities_beside_other_columns(tmp_path: Path) -> None:
+def test_the_column_of_entities_is_found_beside_other_columns(tmp_path: Path) -> None:
     lines = "#\thttp://example.org [2009]\n1\tSchartau\tB-PER\tO\n2\tsagte\tO\tO\n\n"
     assert tagged(tmp_path, "de-train.tsv", lines * 9, "ner")[0] == ("Schartau/B-PER", "sagte/O")
 
@@ -112,7 +112,7 @@ def test_a_lower_case_o_is_read_as_the_tag_o(tmp_path: Path) -> None:
     assert "the tag 'o' in 9 of the 9 examples of hi-train.txt is read as 'O'." in note
 
 
-def test_a_malformed_sentence_of_tagged_words_among_many(tmp_path: Path) -> None:
+def test_a_malformed_sentence_of_tagged_words_among_many_is_left_out(tmp_path: Path) -> None:
     good = "The DT O\nEU NNP B-ORG\n\n" * 40
     _, note = tagged(tmp_path, "en-train.txt", f"{good}broken\n\n{good}", "ner")
     assert "1 of the 81 examples of en-train.txt is left out: 1 malformed." in note
@@ -123,7 +123,7 @@ def test_a_malformed_sentence_of_tagged_words_among_many(tmp_path: Path) -> None
         tagged(tmp_path / "c", "en-train.txt", "The DT O\nEU NNP B-ORG\n\nbroken\n\nThe DT O\n\n", "ner")
 
 
-def test_entities_of_html_in_extracted_articles(tmp_path: Path) -> None:
+def test_entities_of_html_are_decoded_in_extracted_articles_only(tmp_path: Path) -> None:
     article = '<doc id="1" url="u" title="A &amp; B">\nA &amp; B\n\nx &lt; y &amp; z\n</doc>\n'
     assert texts(tmp_path / "sw.txt", article) == ["x < y & z"]
     assert texts(tmp_path / "sw.txt", "x &lt; y\n") == ["x &lt; y"]

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.errors import error_of
 from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora import hub as hub_module
@@ -83,9 +84,7 @@ def texts(corpus: Corpus, language: str, count: int = 100, seed: int = 0) -> set
 
 
 def complaint(corpus: Corpus, language: str) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        corpus.sample(language, 1, 0)
-    return caught.value
+    return error_of(CorpusError, corpus.sample, language, 1, 0)
 
 
 def test_every_recipe_is_tried() -> None:
@@ -215,7 +214,7 @@ def test_flores_has_its_own_default_split(copies: Path) -> None:
     assert texts(open_corpus(f"flores={copies / 'flores'}", split="devtest"), "sw") == {"t"}
 
 
-def test_wikipedia_of_another_month(copies: Path) -> None:
+def test_another_month_of_wikipedia_is_read_with_a_configuration(copies: Path) -> None:
     corpus = open_corpus(f"wikipedia={copies / 'wikipedia'}")
     assert corpus.languages() == ("sw", "yue")
     assert texts(corpus, "yue") == {"文章"}
@@ -240,7 +239,7 @@ def test_a_data_set_without_a_recipe_is_read(copies: Path, monkeypatch: pytest.M
     assert open_corpus("hub:./flores", config="cmn_Hant", split="dev").languages() == ("zh-Hant",)
 
 
-def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> None:
+def test_configurations_that_are_no_languages_are_not_read(copies: Path, tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         open_corpus(f"hub:{copies / 'tydiqa'}").languages()
     assert caught.value.message.startswith("no configuration of tydiqa is named by a language: primary_task")
@@ -257,7 +256,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)
 
 
-def test_missing_parts_of_a_data_set(copies: Path) -> None:
+def test_missing_parts_of_a_data_set_are_named(copies: Path) -> None:
     folder = copies / "xnli"
     error = complaint(open_corpus(f"xnli={folder}", split="dev"), "sw")
     assert error.message == "xnli cannot be read: Bad split: dev. Available splits: ['train']."
@@ -283,7 +282,7 @@ def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
-def test_invalid_names_on_the_hub(dataset: str) -> None:
+def test_invalid_names_on_the_hub_are_refused(dataset: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_corpus(f"hub:{dataset}")
     assert "hub:OWNER/NAME" in caught.value.hint or "there is no folder" in caught.value.message
@@ -316,7 +315,7 @@ def test_without_a_network_the_hint_names_a_download(monkeypatch: pytest.MonkeyP
     assert "--corpus hub:./DIR" in caught.value.hint
 
 
-def test_an_endpoint_that_does_not_answer() -> None:
+def test_an_endpoint_that_does_not_answer_is_not_reachable() -> None:
     assert not hub_module._reachable("http://127.0.0.1:9")
 
 
@@ -385,7 +384,7 @@ def test_words_for_missing_values_are_texts_in_tables(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["no", "NO", "off", "null", "yes", "~"])
-def test_a_configuration_that_yaml_does_not_read_as_text(tmp_path: Path, word: str) -> None:
+def test_a_configuration_that_yaml_does_not_read_as_text_is_refused(tmp_path: Path, word: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_corpus(write_tables(tmp_path, {"fi": "text\na\n", word: "text\na\n"})).languages()
     assert f"names a configuration {word} without quotation marks, which YAML reads as" in caught.value.message
@@ -393,14 +392,14 @@ def test_a_configuration_that_yaml_does_not_read_as_text(tmp_path: Path, word: s
 
 
 @leaving_files_open
-def test_a_configuration_in_quotation_marks(tmp_path: Path) -> None:
+def test_a_configuration_in_quotation_marks_is_read(tmp_path: Path) -> None:
     corpus = open_corpus(write_tables(tmp_path, {"fi": "text\na\n", '"no"': "text\nb\n", "nob": "text\nc\n"}))
     assert "nb" in corpus.languages()
     assert corpus.sample("no", 1, 0).examples[0].text == "b"
 
 
 @leaving_files_open
-def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
+def test_texts_of_a_data_set_are_checked_and_noted(tmp_path: Path) -> None:
     tables = {
         "fi": "text,sentence\n" + "".join(f"cafÃ© {number},x\n" for number in range(3)),
         "sw": "text,sentence\nhabari,x\n",
@@ -416,7 +415,7 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
 
 
 @leaving_files_open
-def test_a_column_of_languages(tmp_path: Path) -> None:
+def test_a_column_of_languages_divides_the_rows(tmp_path: Path) -> None:
     table = "lang,sentence\nswh,Habari.\nsw,Karibu.\nnan,Lí hó.\nEstonian,Tere.\nxx-yy,?\n,?\n"
     spec = write_tables(tmp_path, {"default": table})
     corpus = open_corpus(spec, language_column="lang")
@@ -435,7 +434,7 @@ def test_a_column_of_languages(tmp_path: Path) -> None:
 
 
 @leaving_files_open
-def test_the_configuration_of_a_column_of_languages(tmp_path: Path) -> None:
+def test_a_column_of_languages_needs_one_configuration(tmp_path: Path) -> None:
     spec = write_tables(tmp_path, {"news": "lang,text\nsw,a\n", "web": "lang,text\nfi,b\n"})
     with pytest.raises(CorpusError, match="has several configurations: news, web") as caught:
         open_corpus(spec, language_column="lang").languages()

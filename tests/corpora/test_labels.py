@@ -126,7 +126,7 @@ def test_conllu_of_forms_alone_has_no_tags(tmp_path: Path) -> None:
         read_text("sw", path, labels="auto")
 
 
-def test_files_without_such_labels(tmp_path: Path) -> None:
+def test_files_without_the_requested_labels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("leo\n", encoding="utf-8")
     (tmp_path / "x.conllu").write_text(CONLLU, encoding="utf-8")
     with pytest.raises(CorpusError, match=r"x\.txt has no labels"):
@@ -147,7 +147,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet", "csv", "tsv"])
-def test_tables_of_class_names(tmp_path: Path, suffix: str) -> None:
+def test_class_names_are_read_from_tables(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x.{suffix}"
     frame = pd.DataFrame(ROWS)
     match suffix:
@@ -169,7 +169,7 @@ def test_tables_of_class_names(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_tables_of_labelled_words(tmp_path: Path, suffix: str) -> None:
+def test_labelled_words_are_read_from_tables(tmp_path: Path, suffix: str) -> None:
     rows: list[dict[str, Any]] = [
         {"tokens": ["Nairobi", " ", "leo"], "ner_tags": ["B-LOC", "O", "O"]},
         {"tokens": ["na"], "ner_tags": [None]},
@@ -239,7 +239,10 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
     [
         ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains a value of the type float, not a label."),
         ({"text": "leo", "label": ["A"]}, "contains a label for each word, but the text is not split into words."),
-        ({"tokens": ["leo"], "label": ["A", "B"]}, "column 'label' of x.jsonl contains 2 labels for 1 words."),
+        (
+            {"tokens": ["leo"], "label": ["A", "B"]},
+            "column 'label' of x.jsonl has another number of labels (2) than of words (1).",
+        ),
         ({"text": "leo", "answers": GOOD}, "x.jsonl has answers, but no passage beside the question."),
         (
             {**QUESTION, "answers": {"answer": "leo"}},
@@ -252,7 +255,7 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],
 )
-def test_invalid_label_values(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+def test_invalid_label_values_are_refused(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         read_text("sw", write_jsonl(tmp_path / "x.jsonl", [row]), labels="auto")
     assert message in caught.value.message
@@ -320,12 +323,14 @@ def test_answers_have_no_names(folder: Path) -> None:
         ),
     ],
 )
-def test_label_sets_that_do_not_fit_together(label_sets: dict[str, set[str]], words: bool, message: str) -> None:
+def test_label_sets_that_do_not_fit_together_are_refused(
+    label_sets: dict[str, set[str]], words: bool, message: str
+) -> None:
     with pytest.raises(CorpusError, match=message):
         check_label_sets(label_sets, words=words, most=3)
 
 
-def test_label_sets_that_fit_together() -> None:
+def test_label_sets_that_fit_together_are_accepted() -> None:
     check_label_sets({"en": {"NN", "nn"}, "fi": {"N"}}, words=True)
     check_label_sets({"en": {"0", "1"}, "fi": {"1"}, "sw": set()}, words=False, most=2)
     check_label_sets({}, words=False)
@@ -418,7 +423,7 @@ def test_tydiqa_is_a_question_with_its_passage_and_answer(tmp_path: Path) -> Non
     }
 
 
-def test_any_data_set_with_labels(tmp_path: Path) -> None:
+def test_labels_of_any_data_set_on_the_hub_are_read(tmp_path: Path) -> None:
     features = Features({"text": Value("string"), "label": NLI, "topic": Value("string")})
     rows = [{"text": f"leo {n}", "label": n, "topic": "ab"[n]} for n in range(2)]
     root = write_copy(tmp_path / "copy", {"sw": {"train": rows}, "fi": {"train": rows[:1]}}, features)
@@ -431,7 +436,7 @@ def test_any_data_set_with_labels(tmp_path: Path) -> None:
     assert {example.label for example in topics.sample("sw", 9, 0).examples} == {"a", "b"}
 
 
-def test_recipes_that_have_labels() -> None:
+def test_only_recipes_with_labels_accept_the_option() -> None:
     assert {name for name, recipe in RECIPES.items() if recipe.labelled} == {
         "wikiann",
         "udpos",
@@ -447,7 +452,7 @@ def test_recipes_that_have_labels() -> None:
         open_corpus("cldr", labels="auto")
 
 
-def test_a_column_that_a_recipe_does_not_know(tmp_path: Path) -> None:
+def test_a_column_that_a_recipe_does_not_know_may_contain_the_labels(tmp_path: Path) -> None:
     features = Features({"text": Value("string"), "topic": Value("string")})
     root = write_copy(tmp_path / "copy", {"swh_Latn": {"train": [{"text": "leo", "topic": "a"}]}}, features)
     corpus = open_corpus(f"flores={root}", split="train", labels="topic")

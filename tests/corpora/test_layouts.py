@@ -92,7 +92,7 @@ def test_files_of_published_corpora_are_read(tmp_path: Path, files: dict[str, st
     assert texts(folder, code) == ["mbili", "moja", "tatu"]
 
 
-def test_parquet_in_the_folder_of_a_language(tmp_path: Path) -> None:
+def test_parquet_files_in_the_folder_of_a_language_are_read(tmp_path: Path) -> None:
     (tmp_path / "sw").mkdir()
     for number, words in enumerate((["moja"], ["mbili", "tatu"])):
         parquet.write_table(pa.table({"text": words, "url": words}), tmp_path / f"sw/sw_part_{number:05d}.parquet")
@@ -150,7 +150,7 @@ def test_a_dump_of_a_wiki_and_words_with_tags_say_what_to_do(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "name", ["notes_part_1.txt", "train.dev", "de_sentences.pdf", "c4-xx.json", "a_b-sentences.txt"]
 )
-def test_names_that_state_no_language(name: str) -> None:
+def test_names_that_state_no_language_are_not_published_files(name: str) -> None:
     assert published_file(name) is None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.errors import error_of
 from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.corpora import Corpus, open_corpus, read_text
 from xsns_stream.corpora.local import LocalCorpus
@@ -29,9 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def complaint(spec: str | list[str], **options: str) -> XsnsError:
-    with pytest.raises(XsnsError) as caught:
-        open_corpus(spec, **options)
-    return caught.value
+    return error_of(XsnsError, open_corpus, spec, **options)
 
 
 def test_a_folder_has_a_text_for_each_file_named_by_a_language(folder: Path) -> None:

@@ -89,7 +89,7 @@ def test_an_open_corpus_stays_what_it_is() -> None:
         (pd.DataFrame({"language": ["sw"]}), UsageError, "the table of texts has no column 'text'; it has language."),
     ],
 )
-def test_texts_that_are_refused(texts: Any, kind: type[XsnsError], message: str) -> None:
+def test_invalid_texts_are_refused(texts: Any, kind: type[XsnsError], message: str) -> None:
     with pytest.raises(kind) as caught:
         open_texts(texts)
     assert caught.value.message.startswith(message)

@@ -55,7 +55,7 @@ def test_names_are_kept_as_they_are(akan: Path) -> None:
     assert reading_notes(corpus) == ()
 
 
-def test_several_texts_of_one_language(tmp_path: Path) -> None:
+def test_several_texts_of_one_language_need_labels(tmp_path: Path) -> None:
     folder = write(tmp_path, "sw.txt", "sw.1.txt", "sw_news.txt", "sw-formal.txt", "my file.txt", "..x.txt")
     corpus = open_corpus(str(folder))
     assert corpus.languages() == ("sw",)
@@ -102,7 +102,7 @@ def test_a_label_is_given_for_a_file_that_exists(akan: Path) -> None:
         (["aka_Latn.txt=a+b"], LanguageError, "'a+b' cannot be a label."),
     ],
 )
-def test_labels_that_are_refused(label: Any, kind: type[XsnsError], message: str, akan: Path) -> None:
+def test_invalid_labels_are_refused(label: Any, kind: type[XsnsError], message: str, akan: Path) -> None:
     with pytest.raises(kind) as caught:
         open_corpus(str(akan), label=label)
     assert caught.value.message == message
@@ -146,7 +146,7 @@ def test_changed_codes_are_noted_once(tmp_path: Path) -> None:
         assert note.count(f"{code}.txt is read as {now} (") == 1
 
 
-def test_names_of_files_that_are_codes_by_accident(tmp_path: Path) -> None:
+def test_names_of_files_that_are_codes_by_accident_need_a_label(tmp_path: Path) -> None:
     splits = ("train", "dev", "test", "src", "tgt", "all", "log", "out", "old", "ref", "hyp")
     accidents = (*splits, "tmp", "readme", "data", "raw", "doc", "txt", "max", "sum", "und", "mul")
     write(tmp_path / "a", "sw.txt", *(f"{name}.txt" for name in accidents))
@@ -176,7 +176,7 @@ def test_maltese_is_a_language_except_beside_the_sides_of_a_translation(tmp_path
     assert open_corpus(str(tmp_path / "sides"), label=["mt.txt=mt"]).languages() == ("mt", "sw")
 
 
-def test_keys_of_texts_in_memory() -> None:
+def test_keys_of_texts_in_memory_are_read_as_labels() -> None:
     texts = {"aka_Latn": ["a", "b"], "twi_Latn": ["c", "d"], "English": ["e", "f"]}
     corpus = open_corpus(texts)
     assert corpus.languages() == ("ak", "en")

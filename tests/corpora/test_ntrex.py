@@ -135,7 +135,7 @@ def test_the_draw_is_that_of_a_file(tmp_path: Path) -> None:
     assert sample.counts.read == sample.counts.usable == 192
 
 
-def test_a_missing_language_and_an_invalid_count() -> None:
+def test_a_missing_language_and_an_invalid_count_are_refused() -> None:
     with pytest.raises(LanguageError) as caught:
         open_corpus("ntrex").sample("zh", 3, 0)
     assert caught.value.message == "no language 'zh' in the corpus ntrex."

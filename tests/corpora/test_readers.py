@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tests.support.errors import error_of
 from xsns_stream.corpora import read_text
 from xsns_stream.corpora.text_checks import is_mojibake, is_wrong_latin_1
 from xsns_stream.errors import CorpusError, LanguageError
@@ -42,9 +43,8 @@ def texts(sample: LanguageSample) -> list[str | tuple[str, ...]]:
 
 
 def message(path: Path, column: str | None = None) -> tuple[str, str]:
-    with pytest.raises(CorpusError) as caught:
-        read_text("sw", path, column)
-    return caught.value.message, caught.value.hint
+    error = error_of(CorpusError, read_text, "sw", path, column)
+    return error.message, error.hint
 
 
 def test_lines_of_a_file_are_read_and_counted(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_every_format_of_tables_gives_the_same_text(tmp_path: Path, name: str, w
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES)
-def test_tables_without_a_known_column(tmp_path: Path, name: str, write: Writer) -> None:
+def test_tables_without_a_known_column_are_refused(tmp_path: Path, name: str, write: Writer) -> None:
     path = tmp_path / name
     write(path, [{"id": "1", "body": "x"}])
     sentence = f"no column of {name} has a usual name for text (columns: id, body)."
@@ -229,7 +229,7 @@ def test_an_invalid_csv_is_refused(tmp_path: Path, rows: str) -> None:
     assert "header" in hint
 
 
-def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
+def test_a_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("text\ncafé\n".encode("latin-1"))
     sentence, hint = message(path)
@@ -261,7 +261,7 @@ def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
     assert message(path, "text")[0] == f"{name} has no columns, so it has no column 'text'."
 
 
-def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:
+def test_missing_damaged_and_irregular_files_are_refused(tmp_path: Path) -> None:
     assert "there is no file" in message(tmp_path / "none.txt")[0]
     compressed = gzip.compress(b"habari\n" * 1000)
     for name, data in {

@@ -8,21 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import not_read, open_corpus, read_text
+from tests.support.errors import error_of
+from tests.support.text_files import read
+from xsns_stream.corpora import not_read, open_corpus
 from xsns_stream.errors import CorpusError
-from xsns_stream.types import LanguageSample, ReadCounts
-
-
-def read(path: Path, content: str | bytes) -> LanguageSample:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_text("sw", path)
+from xsns_stream.types import ReadCounts
 
 
 def complaint(path: Path, content: str | bytes) -> str:
-    with pytest.raises(CorpusError) as caught:
-        read(path, content)
-    assert caught.value.hint
-    return caught.value.message
+    error = error_of(CorpusError, read, path, content)
+    assert error.hint
+    return error.message
 
 
 ROWS = [{"text": "one"}, {"text": "two"}, {"text": None}]
@@ -30,7 +26,7 @@ ROWS = [{"text": "one"}, {"text": "two"}, {"text": None}]
 
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> None:
+def test_an_array_of_objects_is_read_as_rows(tmp_path: Path, indent: int | None, mark: str) -> None:
     content = (mark + json.dumps(ROWS, indent=indent) + "\n").encode()
     for path, data in {tmp_path / "sw.jsonl": content, tmp_path / "sw.jsonl.gz": gzip.compress(content)}.items():
         sample = read(path, data)
@@ -54,7 +50,7 @@ def test_other_forms_of_json_are_named(tmp_path: Path, content: str, message: st
 
 @pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz", "fi.ndjson"])
 @pytest.mark.parametrize("text", ['[{"text": "a"}]', '{"text": "a"}\n{"text": "a"}\n'])
-def test_json_by_other_names(tmp_path: Path, name: str, text: str) -> None:
+def test_json_files_may_have_other_names(tmp_path: Path, name: str, text: str) -> None:
     data = text.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     (tmp_path / "sw.txt").write_text("a\n", encoding="utf-8")
@@ -88,6 +84,6 @@ def test_rows_without_the_column_are_counted_apart(tmp_path: Path) -> None:
     assert sentence == "2 of 21 rows of sw.jsonl have no column 'text'."
 
 
-def test_byte_order_marks_before_rows(tmp_path: Path) -> None:
+def test_byte_order_marks_before_rows_are_not_part_of_the_text(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.jsonl", '\ufeff{"text":"one"}\n\ufeff{"text":"two"}\n')
     assert [example.text for example in sample.examples] == ["one", "two"]

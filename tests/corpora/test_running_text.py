@@ -90,7 +90,7 @@ def test_text_of_the_corpus_takes_precedence(text: str | None, after: tuple[str 
 # ---------------------------------------------------------------------------------------- CoNLL-U
 
 
-def test_the_sentence_as_it_is_written(path: Path) -> None:
+def test_the_sentence_is_read_as_it_is_written(path: Path) -> None:
     sample = read(
         path,
         conllu("# text = Don't  stop.", "1-2 Don't", "1 Do AUX SpaceAfter=No", "2 n't PART", "3 stop", "4 ."),
@@ -190,7 +190,7 @@ def write_rows(path: Path, *rows: list[str]) -> Path:
     return path
 
 
-def test_columns_of_words(tmp_path: Path) -> None:
+def test_words_in_a_column_are_joined_as_the_script_does(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "zh.jsonl", ["我", "爱"], ["Hello", ",", "you"])
     running, as_given = (read_text("zh", path, words=words) for words in ("running", "given"))
     assert sentences(running) == ["我爱", "Hello , you"]
@@ -199,7 +199,7 @@ def test_columns_of_words(tmp_path: Path) -> None:
     assert [example.key() for example in running.examples] == ["我爱", "Hello\x1f,\x1fyou"]
 
 
-def test_the_text_of_a_task(tmp_path: Path) -> None:
+def test_the_text_of_a_task_is_read_as_running_text(tmp_path: Path) -> None:
     (tmp_path / "zh-train.conllu").write_text(conllu("# text = 我爱你", "1 我 X", "2 爱 X", "3 你 X"), encoding="utf-8")
     (tmp_path / "en-train.txt").write_text("我\tX\n爱\tX\n\nHello\tX\nyou\tX\n", encoding="utf-8")
     for name in ("zh-dev", "en-dev"):

@@ -12,14 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from tests.support.errors import error_of
+from tests.support.text_files import read
 from xsns_stream.corpora import read_text
 from xsns_stream.errors import CorpusError
-from xsns_stream.types import LanguageSample
-
-
-def read(path: Path, content: str | bytes, **options: str) -> LanguageSample:
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_text("sw", path, **options)
 
 
 def texts(path: Path, content: str | bytes) -> list[object]:
@@ -27,10 +23,9 @@ def texts(path: Path, content: str | bytes) -> list[object]:
 
 
 def complaint(path: Path, content: str | bytes, **options: str) -> str:
-    with pytest.raises(CorpusError) as caught:
-        read(path, content, **options)
-    assert caught.value.hint
-    return caught.value.message
+    error = error_of(CorpusError, read, path, content, **options)
+    assert error.hint
+    return error.message
 
 
 @pytest.mark.parametrize(
@@ -75,7 +70,7 @@ def test_marks_within_fields_of_a_file_without_quoting_are_text(tmp_path: Path) 
     assert texts(tmp_path / "sw.csv", 'text,n\n"padded" ,1\n"",2\n') == ["padded"]
 
 
-def test_note_on_rows_that_hold_line_ends(tmp_path: Path) -> None:
+def test_rows_that_contain_line_ends_are_noted(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", 'id,text\n1,one\n2,"two\nlines"\n3,"three\r\n\r\nlines"\n')
     assert [example.text for example in sample.examples] == ["one", "two\nlines", "three\r\n\r\nlines"]
     assert sample.notes == (
@@ -84,7 +79,7 @@ def test_note_on_rows_that_hold_line_ends(tmp_path: Path) -> None:
     )
 
 
-def test_backslashes_before_quotation_marks(tmp_path: Path) -> None:
+def test_backslashes_before_quotation_marks_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "sw.csv"
     sample = read(path, 'id,text\n1,"He said \\"hi\\" to \\\\me, \\n"\n2,"a\n\\"b\\""\n3,c:\\d\n')
     assert [example.text for example in sample.examples] == ['He said "hi" to \\me, \\n', 'a\n"b"', "c:\\d"]
@@ -129,7 +124,7 @@ def test_carriage_returns_as_line_ends(tmp_path: Path) -> None:
     assert texts(tmp_path / "sw.csv", 'text,n\n"one\rtwo",1\nthree,2\n') == ["one\rtwo", "three"]
 
 
-def test_line_that_names_the_separator(tmp_path: Path) -> None:
+def test_a_line_that_names_the_separator_is_not_text(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", "sep=;\ntext;id\na, b;1\n")
     assert [example.text for example in sample.examples] == ["a, b"]
     assert sample.notes == ("sw.csv is read as a table with semicolons between fields.",)
@@ -148,7 +143,7 @@ def test_headers_in_the_middle_are_left_out(tmp_path: Path, suffix: str, gap: st
     )
 
 
-def test_two_columns_of_one_name(tmp_path: Path) -> None:
+def test_two_columns_of_one_name_are_refused_if_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / "sw.csv"
     sentence = "sw.csv has 2 columns called 'text'."
     assert complaint(path, "text,text\none,two\n") == sentence

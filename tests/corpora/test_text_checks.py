@@ -7,26 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.errors import error_of
+from tests.support.text_files import read
 from xsns_stream.corpora import open_corpus, open_task, read_text
 from xsns_stream.corpora.text_checks import is_mojibake, is_wrong_latin_1, parse_list
 from xsns_stream.errors import CorpusError
-from xsns_stream.types import LanguageSample
 
 FRENCH = ["café crème", "déjà vu", "l’été", "où ça ?", "plain words"]
 RUSSIAN = ["привет", "как дела", "хорошо", "спасибо", "пожалуйста"]
 CHINESE = ["你好", "我用电脑。", "今天天气很好", "谢谢", "再见"]
 
 
-def read(path: Path, content: str) -> LanguageSample:
-    path.write_text(content, encoding="utf-8", newline="")
-    return read_text("sw", path)
-
-
 def complaint(path: Path, content: str) -> CorpusError:
-    with pytest.raises(CorpusError) as caught:
-        read(path, content)
-    assert caught.value.hint
-    return caught.value
+    error = error_of(CorpusError, read, path, content)
+    assert error.hint
+    return error
 
 
 def sloppy(text: str, encoding: str) -> str:
@@ -80,7 +75,7 @@ def test_correct_text_is_not_mojibake(text: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["['EU', 'rejects']", '["EU", "rejects"]', """['EU', "it's"]""", " ['EU'] "])
-def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str) -> None:
+def test_lists_of_words_that_are_written_as_text_are_read_as_words(tmp_path: Path, written: str) -> None:
     quoted = '"' + written.replace('"', '""') + '"'
     sample = read(tmp_path / "sw.csv", f"tokens,n\n{quoted},1\nplain text,2\n")
     words = parse_list(written.strip())
@@ -97,7 +92,7 @@ def test_lists_whose_members_cannot_be_told_apart(tmp_path: Path, written: str) 
     )
 
 
-def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
+def test_lists_of_labels_that_are_written_as_text_are_read(tmp_path: Path) -> None:
     path = tmp_path / "sw-train.csv"
     path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n\"['EU', 'y']\",\"['B-ORG' 'O']\"\n")
     with pytest.raises(
@@ -109,7 +104,7 @@ def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
     assert (example.text, example.label) == (("EU", "x"), ("B-ORG", "O"))
 
 
-def test_lists_as_text_in_a_column_of_text(tmp_path: Path) -> None:
+def test_lists_written_as_text_in_a_column_of_text_are_refused(tmp_path: Path) -> None:
     rows = [f"['word', '{number}']" for number in range(3)]
     path = tmp_path / "sw.jsonl"
     error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in [*rows, "text"]))
@@ -118,7 +113,7 @@ def test_lists_as_text_in_a_column_of_text(tmp_path: Path) -> None:
     assert len(read(path, "".join(json.dumps({"text": row}) + "\n" for row in texts))) == 5
 
 
-def test_lists_of_sentences(tmp_path: Path) -> None:
+def test_lists_of_sentences_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sw.jsonl"
     rows = [["The cat sat.", "A dog barked."], ["Is it so?", "It is “so.”", "yes"], ["one", "."]]
     error = complaint(path, "".join(json.dumps({"text": row}) + "\n" for row in rows))

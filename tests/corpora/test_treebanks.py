@@ -90,7 +90,7 @@ def test_parts_of_a_treebank_are_one_text_and_not_several_treebanks(tmp_path: Pa
     assert corpus.sample("de", 9, 0).counts.read == 3
 
 
-def test_labels_of_joined_treebanks(layout: Path) -> None:
+def test_joined_treebanks_share_their_labels(layout: Path) -> None:
     corpus = open_corpus(str(layout), labels="auto")
     assert corpus.label_names() == ("NOUN", "X")
     assert {example.label for example in corpus.sample("en", 9, 0).examples} == {("NOUN", "X")}
@@ -140,7 +140,7 @@ def test_treebanks_are_labelled_data(layout: Path) -> None:
     assert {each.file for each in not_read(text)} == {"UD_English-A/en_a-ud-train.txt", "UD_Unshipped-D/"}
 
 
-def test_labelled_treebanks_beside_a_folder_of_the_language(layout: Path) -> None:
+def test_a_labelled_treebank_beside_a_folder_of_its_language_is_refused(layout: Path) -> None:
     (layout / "nl").mkdir()
     (layout / "nl" / "train.conllu").write_text("1\ta\t_\tX\n\n", encoding="utf-8")
     data = open_task(str(layout), "pos")
@@ -173,7 +173,7 @@ def test_white_space_in_a_name_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
 @pytest.mark.parametrize("task", [None, "ner"])
-def test_a_name_that_is_not_utf8(tmp_path: Path, task: str | None) -> None:
+def test_a_file_whose_name_is_not_utf8_is_not_read(tmp_path: Path, task: str | None) -> None:
     (tmp_path / "sw.txt").write_text("habari O\n", encoding="utf-8")
     (tmp_path / os.fsdecode(b"\xff\xfe.txt")).write_text("x O\n", encoding="utf-8")
     corpus = open_corpus(str(tmp_path), task=task)

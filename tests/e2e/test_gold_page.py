@@ -29,7 +29,7 @@ def test_all_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     assert all(completed.out for _, completed in run.commands)
     space = run.names
     np.testing.assert_array_equal(space["gold"].values, [[61.2, 80.4, 95.5], [58.5, 79.25, np.nan]])
-    assert space["found"].notes == ("1 of 6 pairs have no score: de → en.",)
+    assert space["found"].notes == ("1 of 5 pairs of different languages has no score: de → en.",)
     assert len(space["frame"]) == 5
     assert space["similarities"]["en", "sw"] == 0.25
     assert {path.name for path in folder.glob("*.parquet")} == {

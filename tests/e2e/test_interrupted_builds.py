@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import wait_for
+from tests.support.processes import committed, wait_for
 from xsns_stream.store import open_store
 
 #: The tests compare with one complete build, which only one pytest worker should run.
@@ -49,10 +49,6 @@ def whole(
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     return store, out, err
-
-
-def committed(store: Path) -> int:
-    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
 
 
 def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
@@ -105,14 +101,26 @@ def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], lon
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
 
 
-def test_ctrl_c_keeps_the_committed_rows(
-    whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
+@pytest.mark.parametrize(
+    ("how", "exit_code", "message"),
+    [(signal.SIGINT, 130, "interrupted."), (signal.SIGTERM, 143, "terminated by SIGTERM.")],
+)
+def test_an_interrupted_build_keeps_the_committed_rows(
+    how: signal.Signals,
+    exit_code: int,
+    message: str,
+    whole: tuple[Path, str, str],
+    long_build: list[str],
+    start_xsns: Any,
+    xsns: Any,
+    one_thread: None,
+    tmp_path: Path,
 ) -> None:
     store = tmp_path / "stopped.zarr"
-    code, out, err = stop_midway(start_xsns, long_build, store, 1, signal.SIGINT)
-    assert code == 130, err
+    code, out, err = stop_midway(start_xsns, long_build, store, 1, how)
+    assert code == exit_code, err
     assert out == ""
-    assert "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n" in err
+    assert f"error: {message}\nhint: committed rows are kept; run the same command again to continue.\n" in err
     assert "Traceback" not in err
     assert 1 <= committed(store) < ROWS
     assert open_store(store).verify() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -135,7 +136,7 @@ def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
     assert evaluation["x", "over-english"] > 0 > evaluation["y", "over-english"]
 
 
-def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
+def test_metrics_are_averaged_over_pairs_of_seeds_or_computed_from_mean_matrices() -> None:
     """As in the paper, three seeds of sub-networks and two of fine-tuning give six pairs."""
     scores, values = made_up(0, (2, 8, 8)), made_up(3, (3, 8, 8))
     joined = join(gold(scores, seeds=(1, 2)), {"x": matrix(values)})
@@ -180,7 +181,7 @@ def test_ceiling_of_another_regime_is_aligned_by_label() -> None:
     assert not any("ceiling" in note for note in evaluation.notes)
     fewer = evaluate(joined, ceiling=other.restricted(CODES, CODES[:5]), resamples=100)
     assert fewer.undefined[fewer.predictors.index("ceiling"), 0] == 3
-    assert "'ceiling' is undefined for et, fr, ru: it has no value for one of the candidates." in fewer.notes
+    assert "'ceiling' is undefined for et, fr, ru, because it has no value for one of the candidates." in fewer.notes
 
 
 def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
@@ -191,8 +192,8 @@ def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
     assert evaluation.undefined[0, 3] == 0
     defined = np.delete(evaluation.per_target[0, 0], [2, 5])
     assert evaluation["x", "pearson"] == pytest.approx(defined.mean())
-    assert "'x' has no correlation for fi, et: predictions or scores are equal." in evaluation.notes
-    assert "'x' has several best sources for fi, et: metrics are averaged over them." in evaluation.notes
+    assert "'x' has no correlation for fi, et: its predictions, or the scores, are all equal." in evaluation.notes
+    assert "'x' predicts several best sources for fi, et; metrics are averaged over these sources." in evaluation.notes
     np.testing.assert_allclose(evaluation.per_target[0, 3:8, [2, 5]], evaluation.per_target[1, 3:8, [2, 5]])
     nothing = evaluate(join(gold(made_up()), {"x": matrix(np.ones((8, 8)))}), resamples=100)
     assert np.isnan(nothing["x", "pearson"])
@@ -217,10 +218,10 @@ def test_metrics_of_targets_with_few_candidates_are_undefined_and_noted(candidat
     missing = np.isnan(evaluation.per_target[0, :, 4])
     # English is the second source, so that it is not a candidate if there are fewer than two.
     assert missing.sum() == undefined
-    about = [note for note in evaluation.notes if " zu:" in note]
-    expected = {0: ["the metrics are undefined for zu: fewer than 2 candidate sources."], 3: []}
+    about = [note for note in evaluation.notes if re.search(r" zu(:|, because)", note)]
+    expected = {0: ["the metrics are undefined for zu, because there are fewer than 2 candidate sources."], 3: []}
     expected[1] = expected[0]
-    expected[2] = ["correlations are undefined for zu: two sources always correlate."]
+    expected[2] = ["correlations are undefined for zu, because two sources always correlate perfectly."]
     if candidates > 1:
         assert "Top-3 is always 1, and NDCG@3 is high in any order, for zu: at most 3 candidates." in about
         about.remove("Top-3 is always 1, and NDCG@3 is high in any order, for zu: at most 3 candidates.")
@@ -239,7 +240,7 @@ def test_all_predictors_have_the_same_candidates() -> None:
     np.testing.assert_array_equal(single.per_target[0, :, 1:], together.per_target[0, :, 1:])
 
 
-def test_cell_that_is_missing_for_one_gold_seed() -> None:
+def test_a_score_that_is_missing_for_one_gold_seed_does_not_remove_the_other_seeds() -> None:
     scores = made_up(0, (2, 8, 8))
     scores[1, 3:, 0] = np.nan
     evaluation = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)

@@ -61,7 +61,7 @@ def numbers_of(first: list[int], longest: int = 4) -> list[float]:
     return found
 
 
-def test_numbers_by_hand() -> None:
+def test_numbers_equal_those_computed_by_hand() -> None:
     # Nine others must all be covered, because 0.9 · (9 + 1) = 9. The target with rank 4 needs not cover itself.
     assert numbers_of([1, 1, 1, 1, 1, 1, 2, 2, 3, 4]) == [4] * 9 + [3]
     # Nineteen others: 0.9 · 20 = 18 of them must be covered.
@@ -152,7 +152,7 @@ def evaluation_of(first: list[int], *, seeds: int = 1, **options: object) -> Eva
 RANKS = [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 4]
 
 
-def test_costs_of_an_evaluation_by_hand() -> None:
+def test_costs_of_an_evaluation_equal_those_computed_by_hand() -> None:
     found = evaluation_of(RANKS, reference="x")
     assert found["x", "near-best@1"] == pytest.approx(8 / 12)
     assert found["x", "near-best@3"] == pytest.approx(11 / 12)
@@ -184,7 +184,7 @@ def test_copies_of_seeds_change_nothing() -> None:
 def test_few_targets_and_few_candidates_are_noted() -> None:
     found = evaluation_of(RANKS[:9])
     assert found.per_target[0, -1].tolist() == [4.0] * 9
-    assert "sources-90 is the number of all candidates: fewer than 10 targets." in found.notes
+    assert "sources-90 is the number of all candidates, because there are fewer than 10 targets." in found.notes
     assert any(note.startswith("near-best@10 is always 1 for ") for note in found.notes)
 
 
@@ -215,7 +215,7 @@ def test_resamples_are_those_of_other_metrics() -> None:
     assert not differences.any()
 
 
-def test_curves_of_targets_with_fewer_candidates() -> None:
+def test_curves_of_targets_with_fewer_candidates_end_at_one() -> None:
     x, y = np.array([[[3.0, 3.0], [2.0, 2.0], [1.0, 1.0]]]), np.array([[[50.0, 1.0], [60.0, 90.0], [90.0, 50.0]]])
     candidates = np.array([[[True, True], [True, True], [True, False]]])
     assert near_best_curves(x, y, candidates)[:, 0, 0].tolist() == [[0, 0, 1], [0, 1, 1]]

@@ -215,6 +215,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("zoo_family", families)
 
 
+@pytest.fixture(scope="module")
+def small(make_model: Any) -> Any:
+    """A tiny model of XLM-R's family."""
+    return make_model("xlm-roberta")
+
+
 @pytest.fixture
 def float64_throughout(zoo: ModuleType) -> Iterator[None]:
     """Compute in float64 also the steps that a family computes in float32 for weights of any precision."""

@@ -49,7 +49,7 @@ def test_a_store_written_from_python_does_not_mix_experiments(field: str, tiny_f
         store.write(network(model, "fi", **other))
 
 
-def test_two_kinds_of_half_precision(tiny_folder: Path) -> None:
+def test_two_kinds_of_half_precision_are_refused(tiny_folder: Path) -> None:
     model = xs.load_model(str(tiny_folder), dtype="bfloat16").model
     with pytest.raises(UsageError, match="weights in bfloat16 cannot be computed in fp16"):
         network(model, "sw", precision="fp16")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.fisher_values import fisher
 from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
@@ -20,15 +21,6 @@ VOCABULARY = 97
 # A sum of some hundred products of rounded factors is good to about 20 ulp: 4e-15 in float64, 2.4e-6 in float32.
 # The square doubles that; the rest is room for other processors.
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
-
-
-@pytest.fixture(scope="module")
-def small(make_model):
-    return make_model("xlm-roberta")
-
-
-def fisher(model, batches, **settings):
-    return diagonal_fisher(model, batches, parameter_layout(model), **settings).to_dict()
 
 
 # ------------------------------------------------------------------------------------------- exact

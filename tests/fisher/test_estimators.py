@@ -72,7 +72,7 @@ def test_estimators_agree_for_batches_of_one(zoo, errors) -> None:
     assert max(errors(per_batch, diagonal_fisher(model, batches, layout).to_dict()).values()) <= 1e-12
 
 
-def test_a_batch_with_labels_drawn_from_the_model(zoo, errors) -> None:
+def test_batches_of_one_with_drawn_labels_equal_single_examples(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
     settings = {"labels": "sample", "seed": 9}

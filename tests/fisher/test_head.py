@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import pytest
 import torch
 
+from tests.support.fisher_values import batches_of
 from xsns_stream.fisher import diagonal_fisher, head, vocabulary_loss, without_rules
 from xsns_stream.models import parameter_layout
 from xsns_stream.types import LayerSpan, ParameterLayout
 
-LENGTHS = ((9, 4, 6), (5, 11))
 BLOCK = 10
 
 
@@ -42,10 +42,6 @@ def rows_in(model) -> Iterator[list[int]]:
     yield rows
     assert watched.forward is counting, "the engine restores the forward method"
     del watched.forward
-
-
-def batches_of(zoo, model, family):
-    return [zoo.batch(model, family, lengths, seed) for seed, lengths in enumerate(LENGTHS)]
 
 
 def question_of(batch, model) -> int:

@@ -84,7 +84,7 @@ def test_mixed_precision_of_the_caller_changes_nothing() -> None:
     ("family", "positions"),
     [("xlm-roberta", 64), ("bert", 66), ("distilbert", 66), ("electra", 66), ("gpt2", 64), ("opt", 64), ("mbart", 64)],
 )
-def test_batches_that_are_longer_than_the_positions_of_the_model(family: str, positions: int) -> None:
+def test_batches_that_are_longer_than_the_positions_of_the_model_are_refused(family: str, positions: int) -> None:
     model = zoo.make(family, torch.float32)
     with pytest.raises(FisherError) as caught:
         xs.diagonal_fisher(model, [zoo.batch(model, family, (positions + 1, 5))])
@@ -102,7 +102,7 @@ def test_models_that_compute_positions_take_longer_batches(family: str) -> None:
 @pytest.mark.filterwarnings("ignore::xsns_stream.fisher.HalfPrecisionWarning")
 @pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("measure", [xs.diagonal_fisher, xs.mean_gradient])
-def test_weights_of_two_types_that_torch_cannot_multiply(measure: Any, precision: torch.dtype) -> None:
+def test_weights_of_two_types_that_torch_cannot_multiply_are_refused(measure: Any, precision: torch.dtype) -> None:
     model = zoo.make("llama", torch.float32)
     layout = xs.parameter_layout(model)
     for name, parameter in model.named_parameters():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.fisher_values import batches_of
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher import diagonal_fisher, diagonal_fisher_in_groups, groups_of_layers, without_rules
 from xsns_stream.models import parameter_layout
@@ -16,10 +17,6 @@ LENGTHS = ((9, 4), (5, 6, 3))
 #: T5's learned position bias is part of the mask, and torch's fused attention computes with another kernel where the
 #: mask needs a gradient, which is only so in the passes that measure the bias.
 ATTENTION = {"t5": "eager"}
-
-
-def batches_of(zoo, model, family):
-    return [zoo.batch(model, family, lengths, seed) for seed, lengths in enumerate(LENGTHS)]
 
 
 def in_groups(model, batches, layout, budget, folder, settings=None, **more):
@@ -38,7 +35,7 @@ def in_groups(model, batches, layout, budget, folder, settings=None, **more):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
     model = zoo.make(family, torch.float64 if family == "xlm-roberta" else torch.float32, ATTENTION.get(family, "sdpa"))
-    layout, batches = parameter_layout(model), batches_of(zoo, model, family)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, family, LENGTHS)
     expected = diagonal_fisher(model, batches, layout)
     spans = [4 * (layer.stop - layer.start) for layer in layout.layers]
     for n, budget in enumerate((1, max(spans), 4 * layout.size)):
@@ -64,7 +61,7 @@ def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
 )
 def test_groups_of_layers_agree_under_every_setting(settings, zoo, tmp_path) -> None:
     model = zoo.make("t5", torch.float32, ATTENTION["t5"])
-    layout, batches = parameter_layout(model), batches_of(zoo, model, "t5")
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "t5", LENGTHS)
     expected = diagonal_fisher(
         model,
         batches,
@@ -83,14 +80,14 @@ def test_groups_of_layers_agree_under_every_setting(settings, zoo, tmp_path) -> 
 @pytest.mark.parametrize("family", ["t5", "umt5"])
 def test_fused_attention_with_a_learned_bias_agrees_to_rounding(family, zoo, tmp_path, errors) -> None:
     model = zoo.make(family, torch.float32)
-    layout, batches = parameter_layout(model), batches_of(zoo, model, family)
+    layout, batches = parameter_layout(model), batches_of(zoo, model, family, LENGTHS)
     expected = diagonal_fisher(model, batches, layout).to_dict()
     assert max(errors(in_groups(model, batches, layout, 60_000, tmp_path).to_dict(), expected).values()) <= 5e-6
 
 
 def test_parameters_measured_one_by_one_are_exact(zoo, tmp_path, gradients, mean_square, errors) -> None:
     model = zoo.make("deberta-v2")
-    layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2", LENGTHS)
     assert without_rules(model, layout)
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
     result = in_groups(model, batches, layout, 10_000, tmp_path).to_dict()
@@ -102,7 +99,7 @@ def test_parameters_measured_one_by_one_are_exact(zoo, tmp_path, gradients, mean
 def test_values_are_mapped_from_one_file(zoo, tmp_path) -> None:
     model = zoo.make("gpt2", torch.float32)
     layout = parameter_layout(model)
-    result = in_groups(model, batches_of(zoo, model, "gpt2"), layout, 1, tmp_path)
+    result = in_groups(model, batches_of(zoo, model, "gpt2", LENGTHS), layout, 1, tmp_path)
     (file,) = tmp_path.iterdir()
     assert file.stat().st_size == 4 * layout.size
     for values, offset in zip(result.values, layout.offsets, strict=True):
@@ -142,7 +139,7 @@ def test_groups_end_between_layers_where_layers_fit() -> None:
 
 def test_a_pass_ends_at_the_lowest_layer_of_its_group(zoo, tmp_path) -> None:
     model = zoo.make("xlm-roberta")
-    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")[:1]
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta", LENGTHS)[:1]
     without_rules(model, layout)
     calls: list[tuple[str, int]] = []
 
@@ -184,7 +181,7 @@ def test_no_batch_is_an_error(zoo, tmp_path) -> None:
 
 def test_damaged_weights_are_named(zoo, tmp_path) -> None:
     model = zoo.make("xlm-roberta")
-    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
+    layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta", LENGTHS)
     without_rules(model, layout)
     with torch.no_grad():
         model.get_parameter(layout.names[0])[0] = float("nan")

@@ -10,6 +10,7 @@ import torch
 from transformers import AlbertConfig, AlbertForMaskedLM
 
 import xsns_stream as xs
+from tests.support.fisher_values import fisher
 from xsns_stream.errors import FisherError
 from xsns_stream.fisher import diagonal_fisher, self_check, selfcheck, without_rules
 from xsns_stream.fisher.reference import reference_fisher
@@ -58,10 +59,6 @@ def test_gradients_of_a_training_step_survive_a_check_in_full_precision(dtype: t
     assert {name for name, p in model.named_parameters() if p.grad is not None} == before.keys()
     assert all(torch.equal(before[name], p.grad) for name, p in model.named_parameters() if name in before)
     assert all(torch.equal(weights[name], p) for name, p in model.named_parameters())
-
-
-def fisher(model, batches, **settings):
-    return diagonal_fisher(model, batches, parameter_layout(model), **settings).to_dict()
 
 
 def state(model) -> dict[str, object]:

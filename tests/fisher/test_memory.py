@@ -64,7 +64,7 @@ def test_the_model_is_not_changed() -> None:
     assert not any("forward" in vars(module) for module in model.modules())
 
 
-def test_errors_that_mean_out_of_memory() -> None:
+def test_out_of_memory_errors_are_recognised() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))

@@ -284,7 +284,7 @@ def test_other_estimators_are_exact_for_single_examples(change, estimator, make_
     assert max(errors(result, expected).values()) <= 1e-7
 
 
-def test_a_head_that_takes_tokens_without_a_batch_axis(make_model, draw, collate, truth, errors) -> None:
+def test_a_head_that_takes_tokens_without_a_batch_axis_is_measured(make_model, draw, collate, truth, errors) -> None:
     """Some models call their head with [B · T, hidden], for which all logits are computed."""
     from transformers.modeling_outputs import MaskedLMOutput
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 import xsns_stream as xs
+from tests.support.errors import error_of
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.own_loss import OwnLossEngine, unconfirmed_names
 
@@ -216,7 +217,7 @@ def test_linear_layers_and_norms_are_measured_by_rule(name: str, slow: set[str])
     assert result.provenance.estimator == "per-example(loss=classify)"
 
 
-def test_the_mean_absolute_gradient() -> None:
+def test_the_mean_absolute_gradient_equals_a_loop_over_examples() -> None:
     model, loss = make("mlp")
     result = xs.diagonal_fisher(model, split(data("mlp"), 4), None, "grad-abs", loss=loss)
     assert largest_error(result, truth(model, loss, data("mlp"), power=1)) <= 1e-10
@@ -307,9 +308,7 @@ def test_families_give_the_values_of_the_built_in_loss(family: str, zoo: Any, er
 
 
 def refused(kind: type[Exception], model: Any, batch: Any, **options: Any) -> Any:
-    with pytest.raises(kind) as caught:
-        xs.diagonal_fisher(model, [batch], **options)
-    return caught.value
+    return error_of(kind, xs.diagonal_fisher, model, [batch], **options)
 
 
 def test_batch_statistics_are_refused() -> None:
@@ -354,7 +353,7 @@ def test_a_plain_module_without_a_loss_is_refused() -> None:
     ],
     ids=range(8),
 )
-def test_losses_that_are_not_of_single_examples(loss: Any, message: str) -> None:
+def test_losses_that_are_not_of_single_examples_are_refused(loss: Any, message: str) -> None:
     with pytest.raises((FisherError, UsageError), match=message) as caught:
         xs.diagonal_fisher(make("mlp")[0], [data("mlp", 3)], loss=loss)
     assert caught.value.hint
@@ -390,7 +389,7 @@ def test_settings_of_other_losses_are_refused(options: dict[str, Any]) -> None:
     assert "can only be combined with the estimators per-example and grad-abs" in error.message
 
 
-def test_a_module_without_parameters_and_a_layout_beside_blocks() -> None:
+def test_a_module_without_parameters_and_a_layout_beside_blocks_are_refused() -> None:
     assert "has no parameters" in refused(UsageError, nn.ReLU(), data("mlp"), loss=classify).message
     model = make("mlp")[0]
     layout = xs.parameter_layout(model, blocks="all")
@@ -401,7 +400,7 @@ def test_a_module_without_parameters_and_a_layout_beside_blocks() -> None:
 # -------------------------------------------------------------------------------------------- blocks
 
 
-def test_blocks_of_a_plain_module() -> None:
+def test_blocks_of_a_plain_module_are_chosen_by_name() -> None:
     model, loss = make("resnet")
     layout = xs.parameter_layout(model, blocks="all")
     assert [layer.name for layer in layout.layers] == ["0", "1", "2.conv1", "2.bn1", "2.conv2", "2.bn2", "5"]

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.fisher_values import batches_of
 from xsns_stream.fisher import HalfPrecisionWarning, diagonal_fisher, mean_gradient, self_check, without_rules
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
@@ -18,7 +19,6 @@ from xsns_stream.types import FisherSettings
 
 #: The warning of `diagonal_fisher`, which the last tests of this file expect.
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are in:xsns_stream.fisher.HalfPrecisionWarning")
-LENGTHS = ((9, 4, 6), (5, 11))
 BF16, FP16 = torch.bfloat16, torch.float16
 #: {name: (data type of the weights, precision)}: mixed precision, weights in half precision, or both.
 WAYS = {
@@ -27,10 +27,6 @@ WAYS = {
     "bfloat16 weights": (BF16, "float32"),
     "bfloat16 weights, bf16 mixed": (BF16, "bf16"),
 }
-
-
-def batches_of(zoo, model, family):
-    return [zoo.batch(model, family, lengths, seed) for seed, lengths in enumerate(LENGTHS)]
 
 
 def jaccard(one, other) -> float:

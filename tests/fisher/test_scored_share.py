@@ -111,7 +111,7 @@ def test_labels_that_are_not_scored_do_not_change_the_decoder_s_inputs(family, e
     assert not all(torch.equal(derived[name], other[name]) for name in layout.names)
 
 
-def test_tokens_of_the_decoder_that_do_not_fit(zoo) -> None:
+def test_tokens_of_the_decoder_that_do_not_fit_are_refused(zoo) -> None:
     model = zoo.make("t5")
     (batch,) = padded(examples_of(zoo, model, "t5"), 5)
     shorter = batch | {"decoder_tokens": batch["decoder_tokens"][:, 1:]}

@@ -10,6 +10,7 @@ import pytest
 
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.gold import ImportedScores, import_scores
+from xsns_stream.gold.score_files import summarise
 
 
 @pytest.fixture
@@ -28,13 +29,13 @@ def matrix(tmp_path: Path) -> Any:
 # --------------------------------------------------------------------------------------------- unit
 
 
-def test_fractions_that_are_called_percent(matrix: Any) -> None:
+def test_fractions_that_are_called_percent_are_refused(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="these are fractions, not percentages") as caught:
         matrix("source,sw,fi\nsw,0.9,0.5\nfi,0.4,1\n", unit="percent")
     assert "--unit fraction" in caught.value.hint
 
 
-def test_percent_that_is_called_fraction(matrix: Any) -> None:
+def test_percentages_that_are_called_fractions_are_refused(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="3 of 4 scores are not between 0 and 1"):
         matrix("source,sw,fi\nsw,90,50\nfi,40,1\n", unit="fraction")
 
@@ -55,7 +56,7 @@ def test_fractions_and_percent_in_one_file_are_refused(matrix: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("unit", [None, "percent"])
-def test_fractions_and_percent_cell_by_cell(matrix: Any, text: str, unit: str | None) -> None:
+def test_fractions_and_percentages_mixed_cell_by_cell_are_refused(matrix: Any, text: str, unit: str | None) -> None:
     text = f"source,target,score\n{text}"
     with pytest.raises(XsnsError, match=r"fractions and percentages are mixed: \d scores are 1 or less") as caught:
         matrix(text, layout="long", unit=unit)
@@ -106,7 +107,7 @@ def test_infinite_cells_are_named_and_nan_is_missing(matrix: Any) -> None:
         matrix("source,sw,fi\nsw,90,inf\nfi,-Infinity,80\n")
     imported = matrix("source,sw,fi\nsw,90,NaN\nfi,nan,80\n", unit="percent")
     assert np.isnan(imported.scores.values).sum() == 2
-    assert imported.notes == ("2 of 4 pairs have no score: sw → fi, fi → sw.",)
+    assert imported.notes == ("2 of 2 pairs of different languages have no score: sw → fi, fi → sw.",)
 
 
 def test_duplicate_score_is_an_error(matrix: Any) -> None:
@@ -131,11 +132,11 @@ def test_two_labels_of_one_language_are_refused(matrix: Any) -> None:
     assert "--rename" in caught.value.hint
 
 
-def test_empty_files_and_empty_cells(matrix: Any) -> None:
+def test_files_without_scores_are_refused(matrix: Any) -> None:
     for text in ("", "\n\n", "source,sw,fi\n"):
         with pytest.raises(XsnsError, match="is empty"):
             matrix(text)
-    with pytest.raises(XsnsError, match="the file has no scores"):
+    with pytest.raises(XsnsError, match="every cell of the file is empty"):
         matrix("source,sw,fi\nsw,,\nfi,,\n")
 
 
@@ -240,7 +241,7 @@ def test_code_that_is_also_a_name_is_ambiguous_among_names(matrix: Any) -> None:
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_numbers_as_spreadsheets_write_them(matrix: Any, separator: str) -> None:
+def test_numbers_are_read_as_spreadsheets_write_them(matrix: Any, separator: str) -> None:
     lines = [("", "sw", "en", "zh", "de"), ("fi", '"55,2"', "31.2%", "–", "40"), ("yo", "50", "29 %", '"33,1"', "-")]
     imported = matrix("\n".join(separator.join(line) for line in lines) + "\n")
     np.testing.assert_array_equal(imported.scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan]])
@@ -268,7 +269,7 @@ def test_percent_signs_imply_the_unit(matrix: Any) -> None:
         matrix("source,sw,fi\nen,31.2%,0.4\n")
 
 
-def test_text_of_other_encodings(tmp_path: Path) -> None:
+def test_text_in_utf16_is_read_and_other_encodings_are_refused(tmp_path: Path) -> None:
     path, text = tmp_path / "scores.csv", "source,sw\nEspañol,50\n"
     for encoding in ("utf-16", "utf-8-sig"):
         path.write_bytes(text.encode(encoding))
@@ -388,6 +389,17 @@ def test_matrix_that_looks_transposed_is_noted(matrix: Any) -> None:
     assert any("this looks transposed" in note for note in matrix(transposed, unit="percent").notes)
     assert matrix(transposed, unit="percent", transpose=True).notes == ()
     assert matrix(",sw,fi,et\nsw,90,50,60\nfi,40,80,70\n", unit="percent").notes == ()
+
+
+def test_a_sparse_table_with_few_targets_does_not_look_transposed(matrix: Any) -> None:
+    """The same count of pairs without a score is in the note and in the summary."""
+    sparse = "source,target,score\nfi,sw,50\net,sw,60\nde,fi,70\nen,fi,40\nsw,sw,90\n"
+    imported = matrix(sparse, layout="long", unit="percent")
+    assert imported.notes == (
+        "4 of 8 pairs of different languages have no score: et → fi, de → sw, en → sw, sw → fi.",
+        "1 source has no score on its own language: fi.",
+    )
+    assert len(summarise(imported.scores).missing) == 4
 
 
 def test_seeds_for_some_lines_only_are_an_error(matrix: Any) -> None:

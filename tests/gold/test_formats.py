@@ -118,7 +118,7 @@ LANGRANK_TABLES = {
 }
 
 
-def test_langrank_raw_results_without_the_lines_of_the_best_three(tmp_path: Path) -> None:
+def test_langrank_raw_results_are_read_without_the_lines_of_the_best_three(tmp_path: Path) -> None:
     imported = import_scores(write(tmp_path, "LangRank Raw Data - POS Results.csv", LANGRANK_POS), "langrank")
     scores = imported.scores
     assert (scores.sources, scores.targets) == (("bua", "ku", "am"), ("pcm", "am"))
@@ -201,7 +201,7 @@ def test_a_long_table_with_regimes_and_seeds_is_read(tmp_path: Path) -> None:
     assert (scores.regimes, scores.seeds) == (("big", "small"), (42, 16))
     np.testing.assert_array_equal(scores.per_seed[:, 0, :], [[50, np.nan], [52, np.nan]])
     assert scores["sw", "fi"] == 51
-    assert any("sw → sw" in note for note in imported.notes)
+    assert any("no score on their own language: sw, fi." in note for note in imported.notes)
 
 
 def test_the_metric_names_the_column_of_a_long_table(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_matrix_of_a_user_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, "x.csv", "\ufeff,swh_Latn,fin\neng,50,\nSW,55.5,60\n")
     imported = import_scores(path, "matrix", task="pos", metric="accuracy", unit="percent")
     assert (imported.scores.sources, imported.scores.targets) == (("en", "sw"), ("sw", "fi"))
-    assert imported.notes == ("1 of 4 pairs have no score: en → fi.",)
+    assert imported.notes == ("1 of 3 pairs of different languages has no score: en → fi.",)
 
 
 def test_several_files_are_runs_of_several_seeds(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_several_files_are_runs_of_several_seeds(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="2 files and"):
             import_scores([one, two], "matrix", seeds=seeds)
     seeded = write(tmp_path, "long.csv", "source,target,seed,score\nsw,fi,1,50\n")
-    with pytest.raises(UsageError, match="the file contains seeds"):
+    with pytest.raises(UsageError, match="the file already contains seeds"):
         import_scores(seeded, "long", seeds=(42,))
 
 

@@ -76,7 +76,7 @@ def test_a_matrix_that_r_wrote_as_text_is_read(load: Any) -> None:
     assert note in imported.notes
 
 
-def test_a_long_table_of_r(load: Any) -> None:
+def test_a_long_table_that_r_wrote_is_read(load: Any) -> None:
     text = '"source" "target" "score"\n"1" "en" "fi" 80\n"2" "fi" "en" 60\n'
     assert values(load(text, "scores.txt")) == {"en fi": 80, "fi en": 60}
     # With an unquoted decimal comma, a line has four fields, of which the first is not a row name.
@@ -113,15 +113,17 @@ def test_common_notations_of_numbers_are_read(load: Any, cell: str, number: floa
 
 
 @pytest.mark.parametrize("cell", ["1.23,5", "1,23.4", "12.May", "2012-05-01", "#DIV/0!", "1,2,3", "0.123.456,7"])
-def test_cells_that_are_not_numbers(load: Any, cell: str) -> None:
-    with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: en → fi"):
+def test_cells_that_are_not_numbers_are_refused(load: Any, cell: str) -> None:
+    with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: en → fi") as caught:
         load(f"source;target;score\nen;fi;{cell}\nen;sw;12,5\n", unit="points")
+    assert "--rename" not in caught.value.hint
+    assert "--skip-unknown imports the rest" in caught.value.hint
 
 
 # ----------------------------------------------------------------------------------------------- long tables
 
 
-def test_two_columns_of_scores_with_one_name(load: Any) -> None:
+def test_two_columns_of_scores_with_one_name_need_a_choice(load: Any) -> None:
     text = "source,target,score,score.1\nen,fi,80,81\n"
     with pytest.raises(XsnsError, match=r"'scores\.csv' has several columns 'score': score, score\.1") as caught:
         load(text)
@@ -130,7 +132,7 @@ def test_two_columns_of_scores_with_one_name(load: Any) -> None:
 
 
 @pytest.mark.parametrize("column", ["metric", "task"])
-def test_scores_of_several_metrics_or_tasks(load: Any, column: str) -> None:
+def test_scores_of_several_metrics_or_tasks_need_a_choice(load: Any, column: str) -> None:
     text = f"source,target,{column},score\nen,fi,f1,80\nen,sw,acc,70\nen,sw,f1,60\n"
     with pytest.raises(XsnsError, match=f"column '{column}' of 'scores.csv' has scores of several {column}s: f1, acc"):
         load(text)
@@ -143,7 +145,7 @@ def test_scores_of_several_metrics_or_tasks(load: Any, column: str) -> None:
     assert getattr(only, column) == "f1"
 
 
-def test_scores_of_several_models(load: Any) -> None:
+def test_scores_of_several_models_are_refused_unless_each_source_has_one(load: Any) -> None:
     lines = "en,fi,{},80\nen,sw,{},70\nfi,en,{},60\nfi,sw,{},50\n"
     with pytest.raises(XsnsError, match=r"column 'model' of .* has scores of several models: mbert, xlmr"):
         load("source,target,model,score\n" + lines.format("mbert", "xlmr", "mbert", "mbert"))
@@ -171,7 +173,7 @@ def test_runs_with_names_are_not_seeds(load: Any) -> None:
         load("source,target,run,score\nen,fi,a,80\nen,fi,b,82\n")
 
 
-def test_columns_of_several_metrics_below_each_other(load: Any) -> None:
+def test_headers_of_two_levels_are_refused_without_a_hint_to_transpose(load: Any) -> None:
     """pandas writes columns with two levels in this form; the hint must not exchange sources and targets."""
     text = "metric,f1,f1,acc,acc\ntarget,en,fi,en,fi\nsource,,,,\nen,90,80,95,85\nfi,60,85,66,88\n"
     with pytest.raises(XsnsError, match="the score en → fi occurs twice: 80 and 85") as caught:
@@ -184,12 +186,12 @@ def test_the_utf_16_text_of_excel_is_read(load: Any) -> None:
     assert values(imported) == {"en fi": 81.2}
 
 
-def test_missing_values_of_r_and_codes_that_look_like_them(load: Any) -> None:
+def test_missing_values_of_r_differ_from_codes_that_look_like_them(load: Any) -> None:
     imported = load("source,target,score\nna,nan,1\nno,nan,2\nnan,no,NA\nnan,na,NaN\nnan,en,3\n", unit="percent")
     assert values(imported) == {"na nan": 1, "no nan": 2, "nan en": 3}
 
 
-def test_an_import_of_the_exported_file(load: Any, tmp_path: Path) -> None:
+def test_the_columns_of_an_exported_file_are_imported(load: Any, tmp_path: Path) -> None:
     """The columns of the program's own tables are read again, with their task and metric."""
     with (tmp_path / "own.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -242,7 +244,7 @@ LONG = {"en fi": 80, "en sw": 70, "fi en": 60, "fi sw": 50}
     ],
 )
 @pytest.mark.parametrize("header", [r"source & target & f1 \\", r" & & f1 \\ source & target & \\"])
-def test_labels_over_several_rows(load: Any, rows: str, header: str) -> None:
+def test_labels_over_several_rows_apply_to_each_row(load: Any, rows: str, header: str) -> None:
     imported = load(f"\\begin{{tabular}}{{llr}}\n{header} \\hline\n{rows}\n\\end{{tabular}}", "scores.tex")
     assert values(imported) == LONG
     assert not any("above the header" in note for note in imported.notes)
@@ -294,14 +296,14 @@ def test_placeholders_instead_of_a_table_are_refused(load: Any, text: str, kind:
         load(text)
 
 
-def test_other_separators_and_missing_values(load: Any) -> None:
+def test_other_separators_and_missing_values_are_recognised(load: Any) -> None:
     for name in ("scores.csv", "scores.txt"):
         assert values(load("source|en|fi\nen|90|80\nfi|60|85\n", name)) == MATRIX
     assert values(load("source,en,fi\nen,NaN,80\nfi,<NA>,#N/A\nsw,None,70\n")) == {"en fi": 80, "sw fi": 70}
 
 
 @pytest.mark.parametrize("name", ["scores.parquet", "scores.jsonl"])
-def test_frames_of_pandas(name: str, tmp_path: Path) -> None:
+def test_files_that_pandas_wrote_are_imported(name: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"source": ["en", "en", "fi"], "target": ["fi", "sw", "sw"], "f1": [80.0, None, 70.5]})
     path = tmp_path / name
     if name.endswith(".parquet"):

@@ -113,7 +113,7 @@ def test_matrices_in_common_layouts_are_read(load: Any, kind: str) -> None:
 
 
 @pytest.mark.parametrize("beside", ["", ";;;\n;;;"])
-def test_a_title_with_commas_above_decimal_commas(load: Any, beside: str) -> None:
+def test_a_title_with_commas_above_decimal_commas_is_not_the_header(load: Any, beside: str) -> None:
     cells = "en;55,2;40,1;44,1\nfr;50,3;42,2;43,5\nde;51,3;41,2;43,7\nit;52,3;40,2;42,5\nes;53,3;39,2;41,5\n"
     imported = load(f"Accuracy, zero-shot, three targets{beside}\nsource;sw;yo;zu\n{cells}")
     assert imported.scores.targets == ("sw", "yo", "zu")

@@ -64,7 +64,7 @@ def test_trivial_answers_come_back(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SCORE_FORMATS)
-def test_without_seeds_and_without_any_score_of_a_language(tmp_path: Path, suffix: str) -> None:
+def test_scores_without_seeds_and_languages_without_scores_round_trip(tmp_path: Path, suffix: str) -> None:
     cells = np.array([[[[1.5, NAN], [NAN, NAN]]]])
     given_scores = scores(cells, sources=("sw", "fi"), targets=("fi", "sw"), regimes=("main",), seeds=())
     same(read_scores(write_scores(given_scores, tmp_path / f"gold{suffix}")), given_scores)
@@ -169,7 +169,7 @@ def test_a_mixture_knows_the_languages_it_was_trained_on() -> None:
     assert summary.source_targets == {"et": 2, "fi+sw": 1}
 
 
-def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
+def test_the_summary_is_undefined_for_scores_of_languages_with_themselves_alone() -> None:
     cells = np.array([[[[90.0]]]])
     summary = summarise(scores(cells, sources=("sw",), targets=("sw",), regimes=("main",), seeds=()))
     assert np.isnan([summary.lowest, summary.highest, summary.mean]).all()
@@ -179,7 +179,7 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("swa,fi,main,,50\nswh,fi,main,,51", "has swa, swh for one language"),
+        ("swa,fi,main,,50\nswh,fi,main,,51", "name the same language: swa, swh"),
         ("sw,fi,main,,99999\nen,fi,main,,51", "scores in the unit percent must be between 0 and 100"),
     ],
 )

@@ -53,7 +53,7 @@ def test_rows_of_a_latex_table_are_read() -> None:
     ]
 
 
-def test_latex_rows_without_their_environment() -> None:
+def test_latex_rows_are_read_without_their_environment() -> None:
     assert latex_rows("source & sw \\\\\\hline\nen & 5 \\\\\n") == [(1, ["source", "sw"]), (2, ["en", "5"])]
 
 

@@ -100,6 +100,6 @@ def test_folders_of_killed_processes_are_removed_and_others_are_not(tmp_path: Pa
         processes[0].communicate()
 
 
-def test_a_missing_parent_of_a_scratch_folder(tmp_path: Path) -> None:
+def test_a_missing_parent_of_a_scratch_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(XsnsError, match="cannot be written"), scratch_folder("xsns-test-", tmp_path / "missing"):
         pass

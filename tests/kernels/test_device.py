@@ -105,7 +105,7 @@ def test_no_values_give_no_words(device):
 
 
 @every_device
-def test_tensors_of_any_shape_that_require_grad_or_start_anywhere(device, random_values):
+def test_tensors_may_have_any_shape_offset_and_gradient(device, random_values):
     values = random_values(601, np.float32)
     shaped = torch.from_numpy(values).to(device)[1:].view(20, 30).requires_grad_()
     assert on_device.kth_largest(shaped, 90) == kernels.kth_largest(values[1:], 90)
@@ -114,7 +114,7 @@ def test_tensors_of_any_shape_that_require_grad_or_start_anywhere(device, random
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_tensors_on_several_devices(random_values):
+def test_tensors_may_be_on_several_devices(random_values):
     values = random_values(1000, np.float32)
     parts = [torch.from_numpy(values[:301]), torch.from_numpy(values[301:]).cuda()]
     assert on_device.kth_largest(parts, 150) == kernels.kth_largest(values, 150)

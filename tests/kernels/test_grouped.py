@@ -77,7 +77,7 @@ def test_adds_the_squares_of_every_example(impl, dtype, shape, lengths):
 
 
 @every_impl
-def test_strided_rows_and_32_bit_segments(impl):
+def test_rows_may_be_strided_and_segments_may_have_32_bits(impl):
     F, G, A, segments, truth = _problem((37, 70), (9, 20, 3))
     wide = torch.zeros(2 * len(A), 2 * A.shape[1], device=DEVICE)
     wide[::2, ::2] = A
@@ -103,7 +103,7 @@ def test_autocast_and_grad_leave_no_trace(impl):
 
 
 @every_impl
-def test_some_rows_in_any_order(impl):
+def test_some_rows_in_any_order_are_summed(impl):
     F, G, A, segments, truth = _problem((20, 31), (4, 6, 5))
     order = np.random.default_rng(1).permutation(40)
     wide_G, wide_A = torch.full((40, 20), torch.nan, device=DEVICE), torch.full((40, 31), torch.nan, device=DEVICE)
@@ -124,7 +124,7 @@ def test_rows_out_of_range_are_refused(wrong):
 
 
 @every_impl
-def test_an_example_longer_than_a_panel(impl):
+def test_an_example_may_be_longer_than_a_panel(impl):
     # A float32 sum of 2,500 products of both signs has an error of about 2e-6 of the largest value.
     F, G, A, segments, truth = _problem((7, 17), (2500,))
     add_squared_products(F, G, A, segments, impl=impl)
@@ -235,7 +235,7 @@ def test_blocks_of_rows_follow_the_segments(rows, segments, dtype, expected):
 
 
 @pytest.mark.parametrize("bounds", [[], [1, 5], [0, 4], [0, 3, 2, 5], [0, 5, 5, 6]], ids=str)
-def test_segments_that_do_not_rise_from_0_to_the_rows(bounds):
+def test_segments_that_do_not_rise_from_0_to_the_rows_are_refused(bounds):
     F, G, A, _, _ = _problem((3, 4), (2, 3))
     with pytest.raises(ValueError, match=r"segments must rise from 0 to the number of rows, 5; got \["):
         add_squared_products(F, G, A, torch.tensor(bounds, dtype=torch.int64))
@@ -293,7 +293,9 @@ def test_invalid_tensors_are_refused(change, error, message):
         ("cuda", torch.float32, (9, 0), False, "torch"),
     ],
 )
-def test_the_choice_of_the_implementation(device, dtype, capability, installed, expected, monkeypatch):
+def test_the_implementation_depends_on_device_dtype_and_capability(
+    device, dtype, capability, installed, expected, monkeypatch
+):
     # Other GPUs and a missing Triton are simulated here by one replaced function each.
     monkeypatch.delenv(grouped.VARIABLE, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)

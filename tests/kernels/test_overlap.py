@@ -73,7 +73,7 @@ def test_blocks_of_columns_add_up_to_the_whole(impl, block, random_words, count_
 
 
 @every_implementation
-def test_strided_reversed_and_read_only_rows(impl, random_words, count_pairs):
+def test_rows_may_be_strided_reversed_or_read_only(impl, random_words, count_pairs):
     words = random_words(12, 300)
     words.flags.writeable = False
     for view in (words[::2, 5:201], words[::-1], words[:, ::3], words.T):
@@ -81,7 +81,7 @@ def test_strided_reversed_and_read_only_rows(impl, random_words, count_pairs):
 
 
 @every_implementation
-def test_accumulate_into_a_strided_total(impl, random_words, count_pairs):
+def test_counts_are_accumulated_into_a_strided_total(impl, random_words, count_pairs):
     packed = random_words(5, 20)
     frame = np.zeros((10, 10), np.int64)
     kernels.accumulate_intersections(packed, frame[::2, ::2], impl=impl)
@@ -104,7 +104,7 @@ def test_threads_do_not_change_the_counts(threads, random_words, count_pairs):
     assert np.array_equal(crossed, count_pairs(packed, packed[:2]))
 
 
-def test_enough_work_for_threads_by_default(random_words):
+def test_counts_with_default_threads_equal_those_with_one_thread(random_words):
     packed = random_words(40, 25_000)
     assert np.array_equal(kernels.intersection_counts(packed), kernels.intersection_counts(packed, threads=1))
 

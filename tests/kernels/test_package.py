@@ -112,7 +112,7 @@ def test_auto_is_the_last_implementation(name):
     assert all(resolve(name, impl) == impl for impl in kernels.implementations(name))
 
 
-def test_public_names():
+def test_public_names_exist_and_others_do_not():
     assert set(kernels.__all__) <= set(dir(kernels))
     assert all(callable(getattr(kernels, name)) for name in kernels.__all__)
     assert all(kernels.implementations(name) for name in FUNCTIONS)
@@ -126,7 +126,7 @@ def test_the_folder_is_not_a_package():
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
-def test_exact_on_a_processor_without_avx(tmp_path):
+def test_results_are_exact_on_a_processor_without_avx(tmp_path):
     # Name and features must be given; with the name only, numba keeps the features of this machine.
     completed = _python(EXACT + SQUEEZED + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
     assert completed.returncode == 0, completed.stderr

@@ -27,7 +27,7 @@ def histogram(parts, impl):
 @every_form
 @every_dtype
 @pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 5000])
-def test_counts_by_the_highest_bits(form, dtype, size, random_values):
+def test_the_histogram_counts_values_by_their_highest_bits(form, dtype, size, random_values):
     values = random_values(size, dtype)
     values[::9] = -0.0
     pattern = {4: np.uint32, 8: np.uint64}[values.itemsize]

@@ -43,7 +43,7 @@ def test_kth_is_the_kth_of_the_sorted_values(impl, dtype, size, random_values):
     ],
     ids=["equal", "zeros", "mostly zeros", "neighbours", "subnormals", "extremes"],
 )
-def test_kth_among_ties_and_extremes_for_every_k(impl, dtype, values):
+def test_kth_largest_equals_sorting_among_ties_and_extremes(impl, dtype, values):
     values = np.array(values, dtype)
     descending = np.sort(values)[::-1]
     for k in range(1, values.size + 1):
@@ -96,7 +96,7 @@ def test_threshold_packs_the_comparison(impl, dtype, size, random_values):
 @every_threshold
 @every_dtype
 @pytest.mark.parametrize("cuts", [(0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))])
-def test_arrays_at_odd_offsets(impl, dtype, cuts, random_values, select):
+def test_arrays_may_begin_at_odd_offsets(impl, dtype, cuts, random_values, select):
     parts = np.split(random_values(1000, dtype), cuts)
     words, cardinality = kernels.threshold_bits(parts, 1e-8, impl=impl)
     chosen = np.flatnonzero(kernels.unpack_bits(words, 1000)).tolist()
@@ -127,7 +127,7 @@ def test_nan_negative_and_zero_values_are_never_selected(impl, dtype, threshold)
 
 
 @every_dtype
-def test_arrays_of_any_shape_read_only_and_misaligned(dtype, random_values):
+def test_arrays_may_have_any_shape_and_be_read_only_or_misaligned(dtype, random_values):
     values = random_values(600, dtype)
     octets = np.zeros(values.nbytes + 1, np.uint8)
     octets[1:] = values.view(np.uint8)

@@ -193,7 +193,7 @@ def test_invalid_values_are_refused_with_their_number(impl, dtype, bad, kind, fu
 
 
 @every_dtype
-def test_read_only_misaligned_and_shaped_arrays(dtype, fused):
+def test_arrays_may_be_read_only_misaligned_or_shaped(dtype, fused):
     values = kinds()["squares"].astype(dtype)
     octets = np.zeros(values.nbytes + 1, np.uint8)
     octets[1:] = values.view(np.uint8)
@@ -288,7 +288,7 @@ assert code and "zmm" not in code and "ymm" not in code
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
-def test_exact_on_a_processor_without_avx(tmp_path):
+def test_results_are_exact_on_a_processor_without_avx(tmp_path):
     variables = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", ELSEWHERE],

@@ -130,7 +130,7 @@ def test_variants_of_lora_are_merged(settings: dict[str, Any], tiny_folder: Path
     assert all(torch.equal(own[name], value) for name, value in expected.items())
 
 
-def test_a_head_in_the_adapter(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_head_in_the_adapter_replaces_that_of_the_base_model(tiny_folder: Path, tmp_path: Path) -> None:
     folder, model = adapter(
         tmp_path / "adapter",
         tiny_folder,
@@ -147,7 +147,7 @@ def test_a_head_in_the_adapter(tiny_folder: Path, tmp_path: Path) -> None:
     assert "has a trained head that is not for 5 labels" in error.message
 
 
-def test_a_head_of_a_task_on_the_merged_body(lora: Path) -> None:
+def test_a_head_of_a_task_is_put_on_the_merged_body(lora: Path) -> None:
     own = load_model(str(lora), objective="token-classification", label_count=3).model
     merged = load_model(str(lora)).model.state_dict()
     assert torch.equal(own.state_dict()[f"{QUERY}.weight"], merged[f"{QUERY}.weight"])
@@ -261,7 +261,7 @@ def test_an_enlarged_vocabulary_is_refused(copied: Path) -> None:
         ({"base_model_name_or_path": "."}, "is an adapter too"),
     ],
 )
-def test_settings_that_are_refused(values: dict[str, Any], words: str, copied: Path) -> None:
+def test_unsupported_settings_of_adapters_are_refused(values: dict[str, Any], words: str, copied: Path) -> None:
     configure(copied, "adapter_config.json", **values)
     error = refused(copied)
     assert words in error.message
@@ -283,11 +283,11 @@ def test_a_folder_of_several_adapters_is_refused(copied: Path, tmp_path: Path) -
     copied.rename(folder / "sw")
     (folder / "adapter_config.json").write_bytes((folder / "sw" / "adapter_config.json").read_bytes())
     error = refused(folder)
-    assert error.message == f"the folder '{folder}' has no weights of an adapter, which are in folders below it: sw."
+    assert error.message == f"the folder '{folder}' has no weights of an adapter; they are in a folder below it: sw."
     assert error.hint == f"give one of them: --model '{folder / 'sw'}'."
 
 
-def test_an_adapter_beside_weights(copied: Path, tiny_folder: Path) -> None:
+def test_an_adapter_beside_other_weights_is_refused(copied: Path, tiny_folder: Path) -> None:
     (copied / "model.safetensors").write_bytes((tiny_folder / "model.safetensors").read_bytes())
     assert refused(copied).message == (
         f"the model '{copied}' comes with an adapter (adapter_config.json), such as LoRA, and with other weights "

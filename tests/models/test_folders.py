@@ -112,7 +112,7 @@ def test_an_adapter_below_the_folder_is_noted(tiny_copy: Path) -> None:
 # ---------------------------------------------------------------------------------------- refused
 
 
-def test_pickled_weights_alone(tiny_copy: Path) -> None:
+def test_pickled_weights_alone_are_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "pytorch_model.bin")
     error = refused(tiny_copy)
     assert error.message == (
@@ -176,7 +176,7 @@ def fake_package(folder: Path, name: str, line: str) -> None:
 
 @pytest.mark.slow  # a process that imports transformers
 @pytest.mark.parametrize("message", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
-def test_a_torchvision_of_another_torch(message: str, tmp_path: Path) -> None:
+def test_a_torchvision_of_another_torch_is_named_in_the_error(message: str, tmp_path: Path) -> None:
     """The second message does not name the package, which is known from the place of the error."""
     fake_package(tmp_path, "torchvision", f"raise RuntimeError({message!r})\n")
     completed = subprocess.run(
@@ -234,7 +234,7 @@ def test_a_tokenizer_whose_reader_is_not_installed(
     assert error.hint.startswith(f"`pip install {packages.replace(',', '')}`, or add the tokenizer.json")
 
 
-def test_models_that_read_bytes_or_characters(tmp_path: Path) -> None:
+def test_models_that_read_bytes_or_characters_are_refused(tmp_path: Path) -> None:
     sizes = {"vocab_size": 384, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
     byt5, canine = tmp_path / "byt5", tmp_path / "canine"
     tf.T5ForConditionalGeneration(tf.T5Config(**sizes, decoder_start_token_id=0)).save_pretrained(byt5)
@@ -255,7 +255,7 @@ def test_models_that_read_bytes_or_characters(tmp_path: Path) -> None:
         assert "google/mt5-small instead of google/byt5-small" in error.hint
 
 
-def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
+def test_a_kind_that_only_a_newer_transformers_knows_is_refused(tiny_copy: Path) -> None:
     configure(tiny_copy, "config.json", model_type="llama9", transformers_version="5.99.0.dev0")
     error = refused(tiny_copy)
     assert error.message == (
@@ -278,7 +278,7 @@ def test_no_message_advises_to_run_code_of_a_model(tiny_copy: Path) -> None:
     assert "trust_remote_code" not in error.message + error.hint
 
 
-def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
+def test_code_of_a_tokenizer_is_not_run(tiny_copy: Path) -> None:
     path = tiny_copy / "tokenizer_config.json"
     settings = json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["own.Own", None]}}
     del settings["tokenizer_class"]
@@ -318,7 +318,7 @@ def test_links_into_the_cache_of_the_hub_are_followed(tiny_copy: Path, tmp_path:
         assert torch.equal(again.model.state_dict()[name], values)
 
 
-def test_weights_that_the_configuration_names(tiny_copy: Path) -> None:
+def test_weights_that_the_configuration_names_are_read(tiny_copy: Path) -> None:
     before = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
     configure(tiny_copy, "config.json", transformers_weights="other.safetensors")
@@ -335,7 +335,7 @@ def test_headers_agree_with_the_library(tiny_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16, torch.int8, torch.bool, torch.int64])
-def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_headers_of_every_type_are_read(dtype: torch.dtype, tmp_path: Path) -> None:
     values = {
         "a": torch.zeros(3, 5, dtype=dtype),
         "b": torch.zeros(0, 4, dtype=dtype),
@@ -345,7 +345,7 @@ def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
     assert read_header(tmp_path / "x.safetensors") == {"a": (3, 5), "b": (0, 4), "c": ()}
 
 
-def test_bytes_that_no_tensor_names(tiny_copy: Path) -> None:
+def test_bytes_that_no_tensor_names_are_refused(tiny_copy: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(UnusableError, match="bytes of values, but its header describes"):
@@ -391,7 +391,7 @@ def step(old: str, new: str) -> dict[str, Any]:
         [{"type": kind} for kind in ("NFD", "Lowercase", "StripAccents", "NFKC", "Nmt")],
     ],
 )
-def test_normalisers_that_lengthen_a_little(steps: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_normalisers_that_lengthen_a_little_are_accepted(steps: list[dict[str, Any]], tmp_path: Path) -> None:
     check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer={"type": "Sequence", "normalizers": steps}))
 
 
@@ -400,7 +400,7 @@ def charsmap(longest: int) -> dict[str, str]:
     return {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()}
 
 
-def test_tables_of_sentencepiece(tmp_path: Path) -> None:
+def test_tables_of_sentencepiece_are_checked(tmp_path: Path) -> None:
     check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=charsmap(33)))
     with pytest.raises(UnusableError, match="replaces a character by 10,000 bytes"):
         check_tokenizer(tokenizer(tmp_path / "tokenizer.json", normalizer=charsmap(10_000)))

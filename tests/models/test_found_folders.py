@@ -36,7 +36,7 @@ def test_pointers_of_git_lfs_are_refused(name: str, tiny_copy: Path) -> None:
     assert error.hint == "run `git lfs pull` in its repository."
 
 
-def test_one_shard_that_is_a_pointer(tiny_copy: Path) -> None:
+def test_one_shard_that_is_a_pointer_is_refused(tiny_copy: Path) -> None:
     load_model(str(tiny_copy)).model.save_pretrained(tiny_copy, max_shard_size="200KB")
     (tiny_copy / "model.safetensors").unlink()
     shard = sorted(tiny_copy.glob("*.safetensors"))[-1]
@@ -59,7 +59,7 @@ def test_a_folder_of_checkpoints_is_not_a_model(tiny_copy: Path, tmp_path: Path)
     for step in (500, 1000):
         shutil.copytree(tiny_copy, run / f"checkpoint-{step}")
     error = refused(run)
-    assert error.message.endswith("which is in a folder below it: checkpoint-500, checkpoint-1000.")
+    assert error.message.endswith("it contains such a folder: checkpoint-500, checkpoint-1000.")
     assert error.hint == f"give the folder of the model: --model '{run / 'checkpoint-1000'}'."
 
 
@@ -78,7 +78,7 @@ def test_shards_without_their_index_are_refused(tiny_copy: Path) -> None:
     assert error.hint == "download model.safetensors.index.json too."
 
 
-def test_weights_of_another_precision_only(tiny_copy: Path) -> None:
+def test_weights_of_another_precision_only_are_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "model.fp16.safetensors")
     error = refused(tiny_copy)
     assert "the folder has model.fp16.safetensors." in error.message
@@ -89,7 +89,9 @@ def test_weights_of_another_precision_only(tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "model."])
-def test_names_of_tensors_with_a_prefix(prefix: str, tiny_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_tensors_with_a_prefix_are_refused_with_a_command(
+    prefix: str, tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = load_file(tiny_copy / "model.safetensors")
     rename(tiny_copy, prefix)
     error = refused(tiny_copy)
@@ -118,7 +120,7 @@ def test_a_checkpoint_without_the_name_of_its_body_is_read(tiny_copy: Path) -> N
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-def test_a_vocabulary_of_another_size(tiny_copy: Path) -> None:
+def test_a_vocabulary_of_another_size_is_refused(tiny_copy: Path) -> None:
     rows = json.loads((tiny_copy / "config.json").read_text())["vocab_size"]
     configure(tiny_copy, "config.json", vocab_size=rows + 16)
     error = refused(tiny_copy)
@@ -126,7 +128,7 @@ def test_a_vocabulary_of_another_size(tiny_copy: Path) -> None:
     assert error.hint.startswith("put the config.json of these weights into the folder")
 
 
-def test_embeddings_that_were_padded(tiny_copy: Path) -> None:
+def test_embeddings_may_have_more_rows_than_tokens(tiny_copy: Path) -> None:
     """Models often have more embeddings than tokens, because devices prefer certain sizes."""
     tensors = load_file(tiny_copy / "model.safetensors")
     rows = json.loads((tiny_copy / "config.json").read_text())["vocab_size"]
@@ -143,7 +145,7 @@ def test_embeddings_that_were_padded(tiny_copy: Path) -> None:
 # ------------------------------------------------------------------------------------------------ tokenizer
 
 
-def test_a_class_that_replaces_parts_of_the_tokenizer(tiny_copy: Path) -> None:
+def test_a_class_that_replaces_parts_of_the_tokenizer_is_noted(tiny_copy: Path) -> None:
     assert not any("differently. The model may" in note for note in load_model(str(tiny_copy)).notes)
     configure(tiny_copy, "tokenizer_config.json", tokenizer_class="LlamaTokenizer")
     (note,) = (note for note in load_model(str(tiny_copy)).notes if "differently. The model may" in note)
@@ -152,7 +154,7 @@ def test_a_class_that_replaces_parts_of_the_tokenizer(tiny_copy: Path) -> None:
     assert not any("differently. The model may" in note for note in load_model(str(tiny_copy)).notes)
 
 
-def test_a_tokenizer_without_a_limit(tiny_copy: Path) -> None:
+def test_a_tokenizer_without_a_limit_is_read(tiny_copy: Path) -> None:
     tokens = load_model(str(tiny_copy)).tokenizer("hello world")["input_ids"]
     configure(tiny_copy, "tokenizer_config.json", model_max_length=1000000000000000019884624838656)
     assert load_model(str(tiny_copy)).tokenizer("hello world")["input_ids"] == tokens
@@ -161,7 +163,7 @@ def test_a_tokenizer_without_a_limit(tiny_copy: Path) -> None:
 # -------------------------------------------------------------------------------------------- configuration
 
 
-def test_a_configuration_that_lets_the_model_return_a_tuple(tiny_copy: Path, tmp_path: Path) -> None:
+def test_a_configuration_that_lets_the_model_return_a_tuple_has_no_effect(tiny_copy: Path, tmp_path: Path) -> None:
     texts = {"en": ["The cat sat on the mat.", "A dog barked loudly.", "Birds fly south in autumn."]}
     rows = []
     for number, values in enumerate(({}, {"return_dict": False, "torchscript": True, "output_attentions": True})):
@@ -194,7 +196,7 @@ def test_a_configuration_that_lets_the_model_return_a_tuple(tiny_copy: Path, tmp
         ),
     ],
 )
-def test_a_tokenizer_that_was_saved_while_it_truncated_or_padded(
+def test_a_tokenizer_that_was_saved_while_it_truncated_or_padded_does_neither(
     part: str, value: dict[str, Any], tiny_copy: Path, tmp_path: Path
 ) -> None:
     texts = {"en": ["The cat sat on the mat, and the dog slept.", "A dog barked loudly.", "Birds fly south in autumn."]}

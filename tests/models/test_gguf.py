@@ -225,7 +225,7 @@ def test_a_file_that_is_not_gguf_is_refused(tmp_path: Path) -> None:
     assert error.hint == f"give the folder of the model: --model '{tmp_path}'."
 
 
-def test_a_tokenizer_beside_the_file(llama: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_beside_the_file_is_used(llama: Path, tmp_path: Path) -> None:
     load_model(str(llama)).tokenizer.save_pretrained(tmp_path)
     bare = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", tokenizer=None)
     loaded = load_model(str(bare))
@@ -235,7 +235,9 @@ def test_a_tokenizer_beside_the_file(llama: Path, tmp_path: Path) -> None:
     assert "the tokenizer.json beside the GGUF file 'b.gguf' is used." in loaded.notes
 
 
-def test_the_tokenizer_of_another_model_beside_the_file(llama: Path, tiny_folder: Path, tmp_path: Path) -> None:
+def test_the_tokenizer_of_another_model_beside_the_file_is_not_used(
+    llama: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "tokenizer.json").write_bytes((tiny_folder / "tokenizer.json").read_bytes())
     (tmp_path / "a.gguf").write_bytes(llama.read_bytes())
     loaded = load_model(str(tmp_path / "a.gguf"))
@@ -248,7 +250,7 @@ def test_the_tokenizer_of_another_model_beside_the_file(llama: Path, tiny_folder
 # --------------------------------------------------------------------------------------------- positions
 
 
-def test_the_positions_of_llama_3(tmp_path: Path) -> None:
+def test_the_positions_of_llama_3_are_read(tmp_path: Path) -> None:
     scaling = {
         "rope_type": "llama3",
         "rope_theta": 500_000.0,
@@ -267,7 +269,7 @@ def test_the_positions_of_llama_3(tmp_path: Path) -> None:
     assert "scales rotary positions (rope_freqs.weight) in another way than Llama 3" in refused(path).message
 
 
-def test_positions_that_are_scaled(tmp_path: Path) -> None:
+def test_linearly_scaled_positions_are_read_and_other_scalings_are_refused(tmp_path: Path) -> None:
     extra = {"rope.scaling.type": "linear", "rope.scaling.factor": 4.0}
     scaling = {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
     model = gguf_models.make("llama", rope_parameters=scaling)

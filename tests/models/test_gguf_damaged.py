@@ -123,7 +123,7 @@ def _named(name: str) -> bytes:
         ({"embedding_length": None}, "does not give the number of attention heads or the width", ""),
     ],
 )
-def test_metadata_that_is_refused(extra: dict[str, Any], words: str, hint: str, tmp_path: Path) -> None:
+def test_metadata_of_unsupported_files_is_refused(extra: dict[str, Any], words: str, hint: str, tmp_path: Path) -> None:
     model = gguf_models.make("llama")
     path = gguf_models.write(tmp_path / "model-00002-of-00003.gguf", model, "llama", extra=extra)
     error = refused(path)
@@ -151,7 +151,7 @@ def test_a_file_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     assert error.hint == "put the tokenizer.json of the model into the folder of the file."
 
 
-def test_a_kind_of_tokenizer_that_is_not_read(tmp_path: Path) -> None:
+def test_an_unsupported_kind_of_tokenizer_is_refused(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", tokenizer="rwkv")
     assert "cannot be read (kind rwkv)" in refused(path).message
 

@@ -11,6 +11,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub import errors
 
+from tests.support.errors import error_of
 from xsns_stream.errors import ModelError
 from xsns_stream.models.hub import locate
 
@@ -30,9 +31,7 @@ def missing(cause: Exception) -> Exception:
 
 
 def refused(name: str, revision: str | None = None) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        locate(name, revision)
-    return caught.value
+    return error_of(ModelError, locate, name, revision)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +80,9 @@ def refused(name: str, revision: str | None = None) -> ModelError:
         ),
     ],
 )
-def test_answers_of_the_hub(exception: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_the_hub_have_a_message_and_a_hint(
+    exception: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def download(*args: Any, **options: Any) -> str:
         raise exception
 
@@ -108,13 +109,13 @@ def test_answers_of_the_hub(exception: Exception, message: str, hint: str, monke
         ("./my-model", "give `mini`, a local folder, a GGUF file, or a Hub id such as FacebookAI/xlm-roberta-base."),
     ],
 )
-def test_names_that_are_no_folder(name: str, hint: str) -> None:
+def test_a_name_that_is_no_folder_has_a_hint(name: str, hint: str) -> None:
     error = refused(name)
     assert (error.message, error.hint) == (f"there is no model folder '{name}'.", hint)
 
 
 @pytest.mark.parametrize("name", ["FacebookAI/xlm roberta-base", "owner/", "a/b?c"])
-def test_names_that_are_no_hub_id(name: str) -> None:
+def test_names_that_are_no_hub_id_are_refused(name: str) -> None:
     error = refused(name)
     assert error.message == f"there is no model folder '{name}', and the name is not a valid Hub id."
     assert error.hint.startswith("a Hub id has the form owner/name, with letters, digits, ")

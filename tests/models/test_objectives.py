@@ -106,7 +106,7 @@ def test_every_family_takes_its_longest_input(save: Save, zoo: Any) -> None:
                     model(**zoo.batch(model, name, [longest + 1], seed=1))
 
 
-def test_the_tokenizer_s_limit_and_what_a_model_notes_of_its_training(save: Save, zoo: Any) -> None:
+def test_the_longest_input_follows_the_tokenizer_and_the_length_in_training(save: Save, zoo: Any) -> None:
     tokenizer = load_model(str(save("bert"))).tokenizer
     tokenizer.model_max_length = 20
     for name in ("t5", "bloom", "llama"):
@@ -152,12 +152,12 @@ def test_a_head_that_is_not_tied_is_not_changed(save: Save, zoo: Any) -> None:
         ("mbart", None, "span-corruption"),
     ],
 )
-def test_objectives_of_configurations(family: str, architectures: Any, expected: str, save: Save) -> None:
+def test_the_configuration_determines_the_objective(family: str, architectures: Any, expected: str, save: Save) -> None:
     assert load_model(str(save(family, architectures=architectures))).objective == expected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_the_dtype_of_weights(dtype: str, save: Save) -> None:
+def test_weights_are_loaded_in_the_requested_dtype(dtype: str, save: Save) -> None:
     folder = save("llama")
     loaded = load_model(str(folder), dtype=dtype)
     assert {p.dtype for p in loaded.model.parameters()} == {getattr(torch, dtype)}
@@ -446,7 +446,7 @@ def test_a_task_does_not_excuse_a_missing_block(objective: str, save: Save) -> N
         ("mbart", "token-classification"),
     ],
 )
-def test_an_objective_that_does_not_suit(family: str, objective: str, save: Save) -> None:
+def test_an_objective_that_does_not_suit_the_model_is_refused(family: str, objective: str, save: Save) -> None:
     folder = save(family)
     error = refused(folder, objective=objective, label_count=5 if "classification" in objective else None)
     assert error.message == f"the model '{folder}' ({family}) does not support {objective}."
@@ -486,13 +486,13 @@ def test_a_classifier_has_no_language_modelling_head(save: Save) -> None:
     assert "--objective token-classification" in error.hint
 
 
-def test_a_model_that_reads_no_text(save: Save) -> None:
+def test_a_model_that_reads_no_text_is_refused(save: Save) -> None:
     config = tf.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     error = refused(save(tf.ViTForImageClassification(config)))
     assert "no objective is known for the model" in error.message
 
 
-def test_models_that_take_no_head(save: Save) -> None:
+def test_models_that_take_no_head_are_refused_for_tasks(save: Save) -> None:
     """Outputs of recurrent models lack fields that the generic heads read; multimodal models read more than text."""
     config = tf.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=1, state_size=4)
     for objective, count in TASKS.items():

@@ -114,7 +114,7 @@ FORMATS: dict[str, tuple[dict[str, Any], dict[str, torch.dtype]]] = {
 
 
 @pytest.mark.parametrize("method", FORMATS)
-def test_formats_that_are_not_de_quantised(method: str, copied: Path) -> None:
+def test_formats_that_transformers_does_not_de_quantise_are_refused(method: str, copied: Path) -> None:
     packed(copied, *FORMATS[method])
     error = refused(copied)
     assert error.message == (
@@ -152,7 +152,7 @@ def test_a_library_that_fails_is_reported(copied: Path, monkeypatch: pytest.Monk
     )
 
 
-def test_weights_that_are_not_quantised_after_all(copied: Path, plain: Path) -> None:
+def test_weights_that_are_not_quantised_after_all_are_read_unchanged(copied: Path, plain: Path) -> None:
     configure(copied, "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     loaded = load_model(str(copied))
     assert loaded.notes[0] == (

@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
-from tests.support.tokenizers import mini_vocabulary
+from tests.support.tokenizers import mini_tokenizer, mini_vocabulary
 from xsns_stream.models.tokenizers import reserved_strings, tokenise
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -54,9 +53,7 @@ def framed(tokenizer: Any) -> Any:
 
 
 def unigram() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 def word_piece() -> Any:

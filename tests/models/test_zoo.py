@@ -52,7 +52,7 @@ def test_padding_changes_nothing(zoo: Any) -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "mbart"])
-def test_scored_positions(family: str, zoo: Any) -> None:
+def test_scored_positions_follow_the_objective(family: str, zoo: Any) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, [40] * 50, seed=2)
     assert torch.equal(batch["labels"], zoo.batch(model, family, [40] * 50, seed=2)["labels"])
@@ -67,7 +67,7 @@ def test_scored_positions(family: str, zoo: Any) -> None:
         assert set((labels != -100).sum(dim=1).tolist()) == set(range(2, 8))
 
 
-def test_labels_of_tasks(zoo: Any) -> None:
+def test_labels_of_tasks_have_the_form_of_the_task(zoo: Any) -> None:
     def labels(task: str) -> dict[str, torch.Tensor]:
         name = f"xlm-roberta-{task}"
         return dict(zoo.batch(zoo.make(name), name, [9, 4, 6] * 20, seed=1))

@@ -151,7 +151,7 @@ def test_no_examples_are_no_batches() -> None:
     assert list(batches([], 8, 1)) == list(batches([], 8, 1, token_budget=9)) == []
 
 
-def test_batches_on_a_gpu() -> None:
+def test_batches_on_a_gpu_equal_those_on_the_cpu() -> None:
     import torch
 
     if not torch.cuda.is_available():

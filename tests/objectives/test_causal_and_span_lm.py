@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
 from tests.support.samples import WORDS, many, sample
-from tests.support.tokenizers import mini_vocabulary
+from tests.support.tokenizers import mini_tokenizer, mini_vocabulary
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -34,9 +33,7 @@ def same(one: EncodedExample, other: EncodedExample) -> bool:
 
 @pytest.fixture(scope="module")
 def mini() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +95,7 @@ def test_every_token_is_its_own_label(mini: Any) -> None:
     assert (encoded.unusable, encoded.unknown_share) == (0, 0)
 
 
-def test_a_tokenizer_without_special_tokens_around_text(gpt2: Any) -> None:
+def test_a_tokenizer_without_special_tokens_around_text_adds_none(gpt2: Any) -> None:
     encoded = CausalLanguageModelling().encode(sample("watoto wa shule"), gpt2, seed=3)
     assert encoded.examples[0].input_ids.tolist() == gpt2("watoto wa shule")["input_ids"]
     assert gpt2.eos_token_id not in encoded.examples[0].input_ids
@@ -227,7 +224,7 @@ def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
 
 
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.35, 3.5), (0.5, 1.0), (0.25, 6.0)])
-def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
+def test_spans_have_the_requested_share_and_mean_length(rate: float, mean: float, t5: Any) -> None:
     sentinels = sentinel_ids(t5)
     # Texts have several lengths, so that errors of rounding do not cancel.
     texts = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
@@ -298,7 +295,7 @@ def test_sentinels_within_a_text_are_characters(mt5: Any) -> None:
     assert sentinels[7] not in [*example.input_ids, *example.labels]
 
 
-def test_more_spans_than_sentinels(t5: Any) -> None:
+def test_more_spans_than_sentinels_are_refused(t5: Any) -> None:
     text = " ".join(WORDS[i % 13] for i in range(300))
     with pytest.raises(UsageError, match=r"an example has \d+ spans, but the vocabulary has sentinels for only 99"):
         SpanCorruption(0.5, 1.0, max_length=400).encode(sample(text), t5, 0)

@@ -52,7 +52,9 @@ def test_labels_are_at_the_last_token_of_their_word(words: tuple[str, ...], toke
         ([(0, 2)], [0, None, None], [0, None, None]),
     ],
 )
-def test_positions_from_offsets(offsets: list[tuple[int, int]], first: list[Any], last: list[Any]) -> None:
+def test_positions_of_words_follow_from_offsets(
+    offsets: list[tuple[int, int]], first: list[Any], last: list[Any]
+) -> None:
     words = ("ab", "", "cd")
     assert word_tokens(words, offsets) == first
     assert word_tokens(words, offsets, "last") == last
@@ -90,7 +92,7 @@ def test_every_family_is_labelled_where_it_has_read_the_word(zoo: Any) -> None:
         assert [label_position(position, model) for position in ("first", "last")] == ["first", "last"]
 
 
-def test_configurations_that_change_the_direction() -> None:
+def test_the_configuration_determines_whether_a_model_reads_ahead() -> None:
     small = {"vocab_size": 97, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     bert = tf.BertConfig(**small, intermediate_size=16, is_decoder=True)
     gemma = tf.Gemma3TextConfig(
@@ -102,7 +104,7 @@ def test_configurations_that_change_the_direction() -> None:
     assert reads_ahead(tf.XLNetLMHeadModel(xlnet).train())
 
 
-def test_an_unknown_token_of_a_word() -> None:
+def test_an_unknown_token_of_a_word_is_refused() -> None:
     with pytest.raises(UsageError, match="words cannot be labelled at their token 'middle'") as caught:
         label_position("middle", None)
     assert caught.value.hint == "choose one of auto, first, last."

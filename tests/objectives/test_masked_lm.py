@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
 from tests.support.samples import WORDS, many, sample
+from tests.support.tokenizers import mini_tokenizer
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.objectives import EncodedExample, MaskedLanguageModelling
 from xsns_stream.objectives.encoding import IGNORED
@@ -23,9 +23,7 @@ DEVIATIONS = 5
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 def same(one: EncodedExample, other: EncodedExample) -> bool:
@@ -59,7 +57,7 @@ def test_the_result_is_repeatable(tokenizer: Any) -> None:
     ],
     ids=["plain", "words", "pairs"],
 )
-def test_masking_never_changes(texts: Any, expected: str, tokenizer: Any) -> None:
+def test_masking_is_the_same_in_every_version(texts: Any, expected: str, tokenizer: Any) -> None:
     """The masked tokens determine every bit of a store, so that no version may mask other tokens."""
     digest = hashlib.sha256()
     for seed in (0, 42):
@@ -269,6 +267,6 @@ def test_unknown_tokens_are_counted_and_left_out() -> None:
     assert encoded.examples[0].labels[3] == IGNORED, "an unknown token cannot be predicted"
 
 
-def test_unknown_script_of_the_real_vocabulary(tokenizer: Any) -> None:
+def test_an_unknown_script_is_counted_as_unknown_tokens(tokenizer: Any) -> None:
     encoded = MaskedLanguageModelling().encode(sample("watoto 𐍈𐌰"), tokenizer, 0)
     assert 0 < encoded.unknown_share < 1

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
-from tests.support.tokenizers import letter_tokenizer
+from tests.support.samples import question, sample
+from tests.support.tokenizers import letter_tokenizer, mini_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     OBJECTIVES,
@@ -24,7 +24,7 @@ from xsns_stream.objectives import (
     make_objective,
 )
 from xsns_stream.objectives.encoding import IGNORED
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 
 TAGS = ("NOUN", "VERB", "ADJ")
@@ -32,19 +32,9 @@ KINDS = ("entailment", "neutral", "contradiction")
 WORDS = ("watoto", "wanasoma", "kitabu", "中文", "字", "l'été", "hyvää", "huomenta", "Ünïted", "3.14", "na")
 
 
-def sample(*examples: TextExample, language: str = "sw") -> LanguageSample:
-    return LanguageSample(language, examples, "a test")
-
-
-def question(text: str, passage: str, answer: str) -> TextExample:
-    return TextExample(text, passage, AnswerSpan(passage.index(answer), answer))
-
-
 @pytest.fixture(scope="module")
 def mini() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +84,7 @@ def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.
         assert example.labels.tolist() == expected
 
 
-def test_tokens_that_begin_with_a_space(byte_level: Any) -> None:
+def test_labels_are_at_tokens_that_begin_with_a_space(byte_level: Any) -> None:
     words, names = ("watoto", "x", "kitabu"), ("NOUN", "VERB", "ADJ")
     (example,) = TokenClassification(TAGS).encode(sample(TextExample(words, label=names)), byte_level, 0).examples
     labelled = [
@@ -143,7 +133,7 @@ def test_offsets_need_a_fast_tokenizer() -> None:
 # ------------------------------------------------------------------------------- classes of texts
 
 
-def test_the_class_of_a_pair(bert: Any) -> None:
+def test_a_pair_has_one_class(bert: Any) -> None:
     texts = (
         TextExample("watoto", "kitabu", "neutral"),
         TextExample("leo", "na", "entailment"),
@@ -199,7 +189,7 @@ def test_an_unknown_label_is_refused(objective: Any, text: TextExample, mini: An
         TextExample(("leo",), "na"),
     ],
 )
-def test_text_without_the_right_kind_of_label(objective: Any, text: TextExample, mini: Any) -> None:
+def test_text_without_the_right_kind_of_label_is_refused(objective: Any, text: TextExample, mini: Any) -> None:
     with pytest.raises(
         UsageError, match=f"{objective.name} needs .*, but the text of 'sw' in a test is of another kind"
     ):
@@ -374,6 +364,6 @@ def test_the_text_of_an_objective_has_its_settings() -> None:
 
 
 @pytest.mark.parametrize("objective", [QuestionAnswering, lambda max_length: TokenClassification(TAGS, max_length)])
-def test_a_length_that_is_too_short(objective: Any) -> None:
+def test_a_length_that_is_too_short_is_refused(objective: Any) -> None:
     with pytest.raises(UsageError, match="at least 3 tokens, not 2"):
         objective(max_length=2)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.support.samples import sample
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.errors import ModelError
 from xsns_stream.objectives import CausalLanguageModelling, MaskedLanguageModelling, Objective, TokenClassification
@@ -183,10 +184,6 @@ def tokenizer(kind: str) -> Any:
     return KINDS[kind]()
 
 
-def sample(*examples: TextExample) -> LanguageSample:
-    return LanguageSample("sw", examples, "a test")
-
-
 def unmasked(objective: Objective, text: LanguageSample, tokenizer: Any) -> list[list[int]]:
     """Return the tokens before masking."""
     return [
@@ -240,7 +237,7 @@ def test_a_treebank_gives_the_tokens_of_its_sentences(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("label_at", ["first", "last"])
-def test_labelled_words_of_running_text(label_at: str, tokenizer: Any) -> None:
+def test_labels_are_at_the_tokens_that_contain_the_words_of_running_text(label_at: str, tokenizer: Any) -> None:
     """A token belongs to a word if it contains its first (last) character; words may share a token."""
     settings = replace(PRESETS["quick"], words="running")
     for sentence, lines in TREEBANK.items():

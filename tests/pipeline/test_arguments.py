@@ -194,7 +194,7 @@ def test_a_target_that_is_not_a_string_is_refused(store: xs.SubNetworkStore, tar
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_gold_scores_in_a_frame_of_sources_and_targets(store: xs.SubNetworkStore, labelled: bool) -> None:
+def test_gold_scores_may_be_a_frame_of_sources_and_targets(store: xs.SubNetworkStore, labelled: bool) -> None:
     """The frame is as pandas reads a spreadsheet: the sources are the index or the first column."""
     names = ["Swahili", "Finnish", "German"]
     rows = [["90,5%", "40%", "41%"], ["42%", "88%", "50%"], ["40%", "49%", "91%"]]

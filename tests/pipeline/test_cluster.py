@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -179,9 +180,10 @@ def test_workers_of_this_machine_that_do_not_return_end_the_run(
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs_is_restarted(client: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hanging", [Deed("hang", hangs=1), Deed("hang", stops=1)], ids=["sleeps", "stopped"])
+def test_a_worker_that_hangs_is_restarted(hanging: Deed, client: Any, tmp_path: Path) -> None:
     report = Report()
-    report.run(client, DeedJob(tmp_path), [Deed("hang", hangs=1), Deed("a")], ClusterOptions(limit=4))
+    report.run(client, DeedJob(tmp_path), [hanging, Deed("a")], ClusterOptions(limit=4))
     assert report.done["hang"].attempts == 2
     assert any("has not finished its work in 4 s, and is restarted" in note for note in report.notes)
 
@@ -192,6 +194,44 @@ def test_an_item_that_always_hangs_fails(client: Any, tmp_path: Path) -> None:
     report.run(client, DeedJob(tmp_path), [Deed("hang", hangs=99), Deed("a")], ClusterOptions(retries=0, limit=4))
     assert set(report.done) == {"a"}
     assert str(report.failed["hang"]) == "it was begun once, and the worker did not finish in time."
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_stopped_before_a_run_is_restarted(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_ANSWER_S", 5.0)
+    address, pid = next(iter(client.run(os.getpid).items()))
+    os.kill(pid, signal.SIGSTOP)
+    report = Report()
+    report.run(client, DeedJob(tmp_path), [Deed("a"), Deed("b")])
+    assert report.notes == [f"the worker at {address} does not answer, and is restarted."]
+    assert (set(report.done), report.failed) == ({"a", "b"}, {})
+
+
+@pytest.mark.slow
+def test_a_run_ends_although_a_worker_was_stopped(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_CLOSE_S", 2.0)
+    client.wait_for_workers(2)
+    pids = list(client.run(os.getpid).values())
+    report = Report()
+
+    def done(item: Deed, work: WorkDoneBy) -> None:
+        report.done[item.name] = work
+        # No item is left, so that no time limit ends this worker.
+        os.kill(pids[0], signal.SIGSTOP)
+
+    run_on_cluster(
+        client,
+        DeedJob(tmp_path),
+        [Deed("a")],
+        on_started=lambda item, worker: None,
+        on_done=done,
+        on_failed=report._failed,
+        on_note=report.notes.append,
+    )
+    assert (set(report.done), report.notes) == ({"a"}, [])
+    os.kill(pids[0], signal.SIGKILL)
 
 
 def test_a_worker_that_cannot_open_the_job_ends_the_run(client: Any, tmp_path: Path) -> None:
@@ -242,7 +282,7 @@ def test_a_cluster_of_no_workers_is_refused() -> None:
         pass
 
 
-def test_a_scheduler_that_is_not_there() -> None:
+def test_a_missing_scheduler_is_an_error() -> None:
     from dask import config
 
     with (
@@ -251,6 +291,18 @@ def test_a_scheduler_that_is_not_there() -> None:
         cluster_clients.connected("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+def _cannot_be_unpickled() -> None:
+    raise ModuleNotFoundError("No module named 'xsns_stream'")
+
+
+def test_a_scheduler_without_the_package_is_refused(client: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    run_on_scheduler = client.run_on_scheduler
+    monkeypatch.setattr(client, "run_on_scheduler", lambda function: run_on_scheduler(_cannot_be_unpickled))
+    with pytest.raises(IncompatibleError, match=r"the scheduler at .* cannot load xsns-stream: No module") as caught:
+        Report().run(client, DeedJob(tmp_path), [Deed("a")])
+    assert "for the scheduler and for every worker" in caught.value.hint
 
 
 def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_whole_batches_have_a_size(estimator: str, make: Any) -> None:
         make("sw", fisher=FisherSettings(estimator), batch_size="auto")
 
 
-def test_weights_in_bfloat16(make: Any, run: Any, tiny_folder: Path) -> None:
+def test_weights_in_bfloat16_are_measured(make: Any, run: Any, tiny_folder: Path) -> None:
     half = load_model(str(tiny_folder), dtype="bfloat16")
     result, _, store = run(make("sw"), half)
     assert result.committed == (Row("sw", 42),)

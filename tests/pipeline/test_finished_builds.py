@@ -139,7 +139,7 @@ def test_other_settings_are_checked(project: Path, loads: list[Any]) -> None:
         run(project, examples=7)
     with pytest.raises(XsnsError):
         run(project, mask_rate=0.3)
-    assert len(loads) == 3
+    assert len(loads) == 1, "the record of the store is enough"
 
 
 def test_files_that_have_just_changed_are_not_trusted(project: Path, monkeypatch, loads: list[Any]) -> None:

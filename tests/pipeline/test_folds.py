@@ -17,7 +17,7 @@ from xsns_stream.fisher import measurement
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import EncodedExample, batches
 from xsns_stream.pipeline.events import Row, RowCommitted
-from xsns_stream.pipeline.measure import FoldSums
+from xsns_stream.pipeline.repeatability import FoldSums
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.store import open_store
 from xsns_stream.subnetworks.select import select_top

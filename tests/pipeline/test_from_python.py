@@ -89,7 +89,7 @@ def test_progress_and_notes_go_to_stderr(
     xs.build({"sw": in_memory["sw"]}, loaded, tmp_path / "s.zarr", **(OPTIONS | {"examples": 500}))
     out, err = capfd.readouterr()
     assert out == ""
-    assert "note: sw (seed 42) has only" in err
+    assert "note: sw (seed 42): has only" in err
     assert "[1/1] sw (seed 42):" in err
 
 
@@ -146,7 +146,9 @@ def test_settings_and_options_are_not_mixed(make: Any, loaded: LoadedModel, tmp_
 # ------------------------------------------------------------------------------------------------- fisher
 
 
-def test_the_fisher_information_of_a_loader(loaded: LoadedModel, in_memory: dict[str, list[str]]) -> None:
+def test_the_fisher_information_of_a_loader_equals_that_of_its_batches(
+    loaded: LoadedModel, in_memory: dict[str, list[str]]
+) -> None:
     from torch.utils.data import DataLoader
     from transformers import DataCollatorForLanguageModeling
 

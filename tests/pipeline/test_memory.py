@@ -84,7 +84,7 @@ def test_a_pass_that_failed_midway_does_not_count(
     assert [event.count for event in events if isinstance(event, ExamplesDone)] == [2, 4, *range(1, 17)]
 
 
-def test_a_single_example_that_does_not_fit(
+def test_a_single_example_that_does_not_fit_fails_its_language(
     make: Callable[..., Any], run: Callable[..., Any], loaded: LoadedModel
 ) -> None:
     with no_more_than(loaded.model, 0) as sizes:
@@ -119,7 +119,7 @@ def test_automatic_batches_have_as_many_tokens_as_fit(
     _, _, expected = run(make("sw", examples=20), at=tmp_path / "whole.zarr")
     _, events, store = run(make("sw", examples=20, batch_size="auto"))
     (note,) = notes(events)
-    assert note.startswith("batches of at most ")
+    assert note.startswith("examples are measured in batches of at most ")
     ours, theirs = store["sw"].to_numpy(), expected["sw"].to_numpy()
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.999
 
@@ -163,7 +163,9 @@ def test_groups_of_layers_give_the_same_bits(make: Callable[..., Any], run: Call
     _, events, store = run(make("sw", memory=40_000))
     (note,) = notes(events)
     size = store.layout.size
-    assert note == f"the Fisher values need {4 * size:,} bytes: 2 passes over each text, one for each group of layers."
+    assert (
+        note == f"the Fisher values need {4 * size:,} bytes: each text is read 2 times, once for each group of layers."
+    )
     assert np.array_equal(store["sw"].bits, expected["sw"].bits)
     assert store["sw"].threshold == expected["sw"].threshold
     assert [event.count for event in events if isinstance(event, ExamplesDone)] == [4, 6, 4, 6]

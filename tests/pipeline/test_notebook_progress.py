@@ -46,7 +46,7 @@ def test_a_build_in_a_notebook_shows_one_bar(
     assert shown[-1]["text/plain"].startswith("finished: 2/2, ")
     assert '<progress max="2" value="2" aria-label="finished">100 %</progress>' in shown[-1]["text/html"]
     out, err = capsys.readouterr()
-    assert "note: sw (seed 42) has only 2 of the 8 examples requested." in out
+    assert "note: sw (seed 42): has only 2 of the 8 examples requested." in out
     assert err == ""
 
 

@@ -15,7 +15,7 @@ from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
 from xsns_stream.objectives import EncodedExample, batches
 from xsns_stream.pipeline.events import ExamplesDone, Row, RowCommitted
-from xsns_stream.pipeline.measure import jaccard_of_bits
+from xsns_stream.pipeline.repeatability import jaccard_of_bits
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings, SubNetwork

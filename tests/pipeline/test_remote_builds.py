@@ -41,11 +41,6 @@ def url(faulty_s3: tuple[str, FaultyServer]) -> str:
 
 
 @pytest.fixture
-def server(faulty_s3: tuple[str, FaultyServer]) -> FaultyServer:
-    return faulty_s3[1]
-
-
-@pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote_requests, "_FIRST_WAIT_S", 0.001)
 
@@ -85,7 +80,7 @@ def every_third(*faults: str) -> Callable[[str, str, int], str | None]:
 @pytest.mark.parametrize(
     "faults", [FAULTS, *(pytest.param((fault,), marks=pytest.mark.slow) for fault in FAULTS)], ids=" or ".join
 )
-def test_a_server_that_fails_now_and_then(
+def test_a_build_survives_a_server_that_fails_now_and_then(
     faults: tuple[str, ...], url: str, server: FaultyServer, build: Any, alone: SubNetworkStore, short_waits: None
 ) -> None:
     server.fault = every_third(*faults)
@@ -93,7 +88,7 @@ def test_a_server_that_fails_now_and_then(
     assert_same(url, server, alone)
 
 
-def test_a_server_that_is_restarted_during_a_build(
+def test_a_build_survives_a_restart_of_the_server(
     url: str, server: FaultyServer, build: Any, alone: SubNetworkStore
 ) -> None:
     events: list[Any] = []
@@ -157,7 +152,7 @@ def test_workers_of_a_server_that_fails_and_is_restarted(
 
 
 @pytest.mark.slow
-def test_workers_of_a_server_that_stays_away(
+def test_workers_report_a_server_that_stays_away(
     client: Any, url: str, server: FaultyServer, build: Any, alone: SubNetworkStore
 ) -> None:
     client.run(_be_impatient)

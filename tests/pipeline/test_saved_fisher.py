@@ -76,7 +76,8 @@ def test_rounded_values_give_an_approximation_and_say_so(
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
     assert note.endswith(
-        "from the Fisher values in the store, which are rounded to bf16, so that it is an approximation."
+        "from the Fisher values in the store. They are rounded to bf16, and the sub-network is therefore an "
+        "approximation."
     )
 
 

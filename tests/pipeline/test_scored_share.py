@@ -69,7 +69,9 @@ def test_later_builds_have_the_share_of_the_store(causal: Path, texts: Path, pat
     assert store.languages == ("fi", "sw")
     assert store.experiment["objective"] == "causal-lm(max_length=24,scored_share=0.15)"
     assert settings_of_store(store).options["scored_share"] == 0.15
-    (note,) = (e.text for e in events if isinstance(e, Noted) and e.text.startswith("taken from the store"))
+    (note,) = (
+        e.text for e in events if isinstance(e, Noted) and e.text.startswith("these options are taken from the store")
+    )
     assert "scored share 0.15" in note
     other = xs.build(
         texts, causal, path.with_name("b.zarr"), languages="fi", scored_share=0.15, batch_size=1, **OPTIONS
@@ -111,7 +113,7 @@ def test_all_positions_given_or_not_is_one_setting(
     assert open_store(path).record("sw") == ours, "the row is not measured again"
 
 
-def test_an_encoder_decoder(encoder_decoder: Path, texts: Path, path: Path) -> None:
+def test_an_encoder_decoder_scores_a_share_of_its_positions(encoder_decoder: Path, texts: Path, path: Path) -> None:
     options = OPTIONS | {"mask_rate": 0.5}
     store = xs.build(texts, encoder_decoder, path, languages="sw", scored_share=0.25, parts=2, **options)
     assert store.experiment["objective"] == "span-corruption(rate=0.5,mean_span=3,max_length=24,scored_share=0.25)"

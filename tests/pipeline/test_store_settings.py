@@ -43,7 +43,9 @@ def test_everything_is_taken_from_the_store(project: Path) -> None:
     first, second = (store.record(code, 1, 0.1).provenance for code in ("sw", "fi"))
     assert first.experiment() == second.experiment()
     assert first.inputs == second.inputs
-    (note,) = (e.text for e in events if isinstance(e, Noted) and e.text.startswith("taken from the store"))
+    (note,) = (
+        e.text for e in events if isinstance(e, Noted) and e.text.startswith("these options are taken from the store")
+    )
     for part in (f"model {project / 'tiny'}", f"corpus {project / 'texts'}", "examples 6", "parts 2", "seed 1 and 2"):
         assert part in note
     assert "density 0.1 and 0.2" in note
@@ -205,7 +207,10 @@ def test_the_verb_says_which_settings_it_took_from_the_store(
     )
     completed = xsns("build", "--store", "s.zarr", "--lang", "fi")
     assert completed.code == 0, completed.err
-    note = "taken from the store 's.zarr': model tiny, corpus texts, examples 6, density 0.15, seed 42, max length 24."
+    note = (
+        "these options are taken from the store 's.zarr': model tiny, corpus texts, examples 6, density 0.15, seed 42, "
+        "max length 24."
+    )
     assert f"note: {note}\n" in completed.err
     completed = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
     taken = json.loads(completed.out)["result"]["taken"]

@@ -60,10 +60,10 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
     assert list(notes_on_text(sample, encoded, 4, 128)) == [
         "has only 2 of the 4 examples requested.",
         "2 empty, 1 duplicate of 10 lines are skipped.",
-        "1 of 10 lines are longer than a million characters (2^20), and cut there.",
-        "1 of 2 examples are left out, because they have no token to predict.",
+        "1 of 10 lines is longer than a million characters (2^20), and cut there.",
+        "1 of 2 examples is left out, because it has no token to predict.",
         "2 of 2 examples are longer than 128 tokens, and cut there: 99.9 % of the text's tokens are left out.",
-        "1 of 2 examples contain a character that is a special token of this model, and is read as that token.",
+        "1 of 2 examples contains a character that is a special token of this model, and is read as that token.",
         "50% of the tokens are unknown to the tokenizer; the result is not reliable.",
     ]
     assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]

@@ -171,7 +171,7 @@ def test_other_versions_of_libraries_are_noted() -> None:
     assert other_versions(runs) == [f"some units were fine-tuned with torch 0.9, 1.0; here it is {now['torch']}."]
 
 
-def test_gold_of_units_in_the_order_of_the_settings(ner: Path, tmp_path: Path) -> None:
+def test_gold_scores_have_the_order_of_the_settings(ner: Path, tmp_path: Path) -> None:
     transfer_settings = settings(ner, sources=("fi", "en"), targets=("fi", "en"), seeds=(7, 1))
     runs = [run_of("en", 1, en=10.0, fi=20.0), run_of("fi", 7, fi=30.0), run_of("en+fi", 1, en=40.0, et=50.0)]
     gold = gold_scores(runs, transfer_settings)
@@ -279,7 +279,7 @@ def test_one_class_under_several_spellings_is_refused(tmp_path: Path) -> None:
     assert read_data(settings(folder, "topic", corpus=corpus)).labels == ("Sports", "health", "sports")
 
 
-def test_iob1_beside_iob2(ner: Path) -> None:
+def test_iob1_is_read_as_iob2(ner: Path) -> None:
     plain = read_data(settings(ner))
     for split in ("train", "dev", "test"):
         path = ner / f"en-{split}.txt"
@@ -302,7 +302,7 @@ def test_files_without_a_language_are_noted(ner: Path) -> None:
     assert "1 file is not read: zzzqq-test.txt (its name does not state a language)." in read_data(settings(ner)).notes
 
 
-def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:
+def test_a_class_of_a_target_that_no_source_has_is_refused(ner: Path) -> None:
     tagged(ner, "sw-test.txt", "leo Jumatatu", "O B-DATE", 3)
     with pytest.raises(CorpusError, match="'sw' is tested on DATE, and the sources have only LOC, ORG") as caught:
         read_data(settings(ner, targets=("en", "sw")))
@@ -316,7 +316,7 @@ def test_files_whose_name_is_no_language_are_named(ner: Path) -> None:
     assert any("unknownish-train.txt" in note for note in read_data(settings(ner)).notes)
 
 
-def test_a_new_name_for_a_label_that_nothing_has(ner: Path) -> None:
+def test_a_new_name_for_a_missing_label_is_refused(ner: Path) -> None:
     with pytest.raises(UsageError, match="the data have no label 'DATEX'"):
         read_data(settings(ner, corpus=open_task(str(ner), "ner", relabel={"DATEX": "O"})))
 

@@ -122,5 +122,13 @@ def test_errors_have_hints(matrix):
     for top in (0, -3):
         with pytest.raises(UsageError, match=f"must be at least 1, not {top}"):
             rank_sources(matrix, "sw", top=top)
-    with pytest.raises(UsageError, match="no candidate source for 'sw' except itself"):
+    with pytest.raises(UsageError, match="no candidate source for 'sw' except itself") as given:
         rank_sources(matrix, "sw", sources=["sw"])
+    assert given.value.hint == "give other sources, or omit --sources."
+
+
+def test_the_hint_for_a_matrix_of_one_language_does_not_name_an_option_that_was_not_given():
+    matrix = SimilarityMatrix(("sw",), ("sw",), np.array([[1.0]]), "jaccard")
+    with pytest.raises(UsageError, match="no candidate source for 'sw' except itself") as caught:
+        rank_sources(matrix, "sw")
+    assert caught.value.hint == "build sub-networks of other languages, which can then be ranked."

@@ -95,7 +95,7 @@ def test_intervals_cover_scores_of_held_out_targets() -> None:
     assert np.mean(inside) >= 0.8
 
 
-def test_matrix_with_more_or_fewer_languages() -> None:
+def test_a_matrix_may_have_more_or_fewer_languages_than_the_scores() -> None:
     gold, matrix = world()
     more = SimilarityMatrix(
         (*CODES[::-1], "mt"),
@@ -156,7 +156,7 @@ def test_table_of_least_squares_has_no_random_intercepts() -> None:
     assert "without predictors" not in errors.header
 
 
-def test_expected_scores_best_first() -> None:
+def test_expected_scores_are_sorted_best_first() -> None:
     gold, matrix = world()
     similarities = matrix.column("sw").copy()
     similarities[4] = np.nan
@@ -180,7 +180,7 @@ def test_files_of_every_format_are_the_same_each_time(
     assert target.read_bytes() == first, "the same regression gives the same file"
 
 
-def test_contents_of_files(fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
+def test_files_contain_the_regression(fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
     regression, ranks = fitted
     paths = {suffix: write_regression(regression, ranks, tmp_path / f"r{suffix}") for suffix in RESULT_FORMATS}
     markdown = paths[".md"].read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.errors import error_of
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.regression import KINDS, Feature, feature_matrix, parse_feature, read_features
 from xsns_stream.regression.features import script_type
@@ -62,7 +63,7 @@ def test_words_for_a_missing_value_are_not_a_family(word: str, write) -> None:
         ("source:pretrained", [[1] * 4, [1] * 4, [NAN] * 4]),
     ],
 )
-def test_kinds_of_a_language_table(text: str, expected: list[list[float]], write) -> None:
+def test_every_kind_of_feature_is_computed_from_a_language_table(text: str, expected: list[list[float]], write) -> None:
     np.testing.assert_array_equal(values(text, write(LANGUAGES)), expected)
 
 
@@ -115,9 +116,7 @@ def test_labels_that_are_not_codes_are_noted(write) -> None:
 
 
 def complaint(text: str, *paths: Path) -> XsnsError:
-    with pytest.raises(XsnsError) as caught:
-        values(text, *paths)
-    return caught.value
+    return error_of(XsnsError, values, text, *paths)
 
 
 def test_missing_columns_are_errors(write) -> None:
@@ -155,7 +154,7 @@ def test_languages_are_found_by_name_and_under_other_codes_and_notes_say_so(writ
     assert tables.notes == (
         "labels of 'sizes.csv' that are not language codes were left out: Klingonish.",
         "languages of 'sizes.csv' were recognised by name: English (GB) = en-GB, Kiswahili = sw.",
-        "'sizes.csv' has other codes: en-GB for en, zh-Hans for zh.",
+        "'sizes.csv' has other codes for the same languages: en-GB for en, zh-Hans for zh.",
     )
 
 

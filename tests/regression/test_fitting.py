@@ -282,7 +282,7 @@ def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, sc
     assert error.coverage == pytest.approx(np.mean(covered), abs=1.5 / len(covered))
 
 
-def test_target_that_the_other_pairs_do_not_determine() -> None:
+def test_a_target_that_the_other_pairs_do_not_determine_is_not_predicted() -> None:
     """A target for which alone a predictor varies cannot be left out: it is named, and not predicted."""
     scores, predictors = simulated(10, rows=5, columns=6)
     only = np.zeros(scores.shape)

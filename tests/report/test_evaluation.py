@@ -105,7 +105,7 @@ def test_scores_that_are_fractions_have_three_decimals() -> None:
     assert f"{evaluation['random', 'regret']:.3f}" in drawn(evaluation)
 
 
-def test_a_line_for_each_target() -> None:
+def test_the_table_has_a_line_for_each_target() -> None:
     evaluation, _ = made()
     means, _, targets = drawn(evaluation, per_target=True).partition("Each target")
     assert means.rstrip().splitlines() == drawn(evaluation).rstrip().splitlines(), "the means are shown too"
@@ -273,7 +273,7 @@ def test_a_constant_prediction_is_no_better_than_a_random_order() -> None:
         ("unknown", "f1", "f1: 6 sources, 6 targets", "F1 (percent)"),
     ],
 )
-def test_titles_of_scores_that_nobody_has_named(task: str, metric: str, title: str, label: str) -> None:
+def test_titles_of_scores_without_task_and_metric_are_general(task: str, metric: str, title: str, label: str) -> None:
     evaluation, joined = made()
     evaluation = replace(evaluation, settings=replace(evaluation.settings, task=task, metric=metric))
     dots, scatter, _ = evaluation_figure(evaluation, joined).axes

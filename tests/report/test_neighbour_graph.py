@@ -45,7 +45,7 @@ def test_nodes_are_languages_and_edges_lead_from_the_nearest_sources(tmp_path: P
     assert into["sw"]["et"] == {"similarity": 0.3, "weight": 0.3, "rank": 2}
 
 
-def test_a_rectangle_of_one_target(tmp_path: Path) -> None:
+def test_a_graph_may_have_one_target(tmp_path: Path) -> None:
     matrix = SimilarityMatrix(("sw", "fi", "zu"), ("zu",), VALUES[[0, 2, 1]][:, [1]], "jaccard")
     graph = nx.read_graphml(write_matrix(matrix, tmp_path / "g.graphml"))
     assert set(graph.edges) == {("sw", "zu"), ("fi", "zu")}

@@ -216,7 +216,7 @@ def test_a_tree_without_room_for_a_circle_is_high() -> None:
 
 @pytest.mark.parametrize("name", ["tree", "map"])
 @pytest.mark.parametrize("values", [np.ones((3, 3)), np.full((3, 3), np.nan), np.eye(3)])
-def test_figures_without_any_contrast(tmp_path: Path, name: str, values: np.ndarray) -> None:
+def test_figures_without_any_contrast_are_drawn(tmp_path: Path, name: str, values: np.ndarray) -> None:
     codes = ("sw", "fi", "$x$")
     matrix = SimilarityMatrix(codes, codes, values, "jaccard")
     write_matrix(matrix, tmp_path / "f.png", options=FileOptions(figure=name), on_note=print)

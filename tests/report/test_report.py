@@ -211,7 +211,7 @@ def test_colours_span_the_pairs_and_not_the_diagonal(undefined):
 
 
 @pytest.mark.parametrize("values", [np.full((4, 4), np.nan), np.ones((4, 4)), np.eye(4), -np.ones((4, 4))])
-def test_heat_map_without_any_contrast(tmp_path, values):
+def test_a_heat_map_without_any_contrast_is_drawn(tmp_path, values):
     write_matrix(make(("sw", "en", "fi", "et"), values), tmp_path / "m.png")
 
 
@@ -325,7 +325,7 @@ def test_neighbours_table_is_nearest_first_with_unknown_last(undefined):
     assert "Min Nan Chinese" in lines[2]
 
 
-def test_neighbours_table_of_fewer_languages_than_neighbours():
+def test_a_table_of_neighbours_may_have_fewer_languages_than_neighbours():
     lines = shown(neighbours_table(make(("sw", "en")), 3))
     assert lines[2].split()[:3] == ["sw", "Swahili", "en"]
 

@@ -65,7 +65,7 @@ def test_tables_of_all_verbs_have_one_set_of_formats() -> None:
     assert caught.value.hint.endswith(f"{', '.join(RESULT_FORMATS)}.")
 
 
-def test_a_matrix_as_a_table_of_text(tmp_path: Path) -> None:
+def test_a_matrix_is_written_as_a_table_of_text(tmp_path: Path) -> None:
     matrix = SimilarityMatrix(("sw", "fi"), ("sw", "fi"), np.array([[1.0, 0.25], [0.25, 1.0]]), "jaccard")
     text = write_matrix(matrix, tmp_path / "m.md").read_text(encoding="utf-8")
     assert "| sw | 1.000 | 0.250 |" in text

@@ -120,7 +120,8 @@ def test_other_distances_than_one_minus_similarity_are_explained(tmp_path: Path,
     )
     assert notes == [
         f"t{suffix}: jaccard is not symmetric; the distance is the mean of both directions.",
-        f"u{suffix}: some similarities are larger than 1; all distances are increased, so that the smallest one is 0.",
+        f"u{suffix}: some similarities are larger than 1; all distances are increased by the same number, "
+        "and the smallest one is then 0.",
     ]
 
 

@@ -202,7 +202,7 @@ def test_curves_of_numbers_of_examples_are_logarithmic() -> None:
     assert [text.get_text() for text in figure.axes[0].get_xticklabels(which="both")] == ["0.05", "0.15", "0.25"]
 
 
-def test_a_curve_without_intervals_or_numbers() -> None:
+def test_a_curve_may_lack_intervals_or_numbers() -> None:
     nothing = (NAN, NAN, NAN)
     empty = Curve("QA", PLACES, nothing, nothing, nothing)
     single = Curve("PI", (0.15,), (3.0,), (NAN,), (NAN,))

@@ -281,7 +281,7 @@ def test_table_4_compares_models_with_controls(
     assert document_of(other, TABLE4)["result"]["lacking"] == ["google/mt5-base: no such model."]
 
 
-def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
+def test_table_4_is_left_out_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
     result = run(replace(config, controls=()), TABLE4)
     assert result.left_out["table4"].hint == "name one with --other-model."
 

@@ -65,10 +65,10 @@ def test_all_languages_are_used_if_the_pool_is_too_small(tmp_path: Path) -> None
         (folder / f"{language}.tsv").write_text("sentence1\tsentence2\tlabel\na\tb\t0\n")
     task = plan(RunOptions("embedded", OUT, (str(tmp_path),))).config.tasks["pi"]
     assert set(task.sources) == {"sw", "zu", "xh", "de"}
-    assert task.notes == ("the data have only de of the usual pool, so that all their languages are used.",)
+    assert task.notes == ("the data have only de of the usual pool; all languages of the data are used instead.",)
 
 
-def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
+def test_data_with_too_few_languages_are_refused(tmp_path: Path, tagged: Path) -> None:
     folder = tmp_path / "ner"
     folder.mkdir()
     (folder / "sw-train.txt").write_text("a O\n\n")
@@ -81,7 +81,7 @@ def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
     assert planned.config.left_out["ner"].startswith("the data of ner have too few")
 
 
-def test_requested_tasks_without_data(tagged: Path) -> None:
+def test_requested_tasks_without_data_fail(tagged: Path) -> None:
     planned = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
     assert planned.failed["qa"].hint == "add --data qa=FOLDER."
     assert plan(RunOptions("embedded", OUT, (f"pos={tagged}",))).failed == {}

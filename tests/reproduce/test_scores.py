@@ -39,7 +39,7 @@ def matrix(values: Any) -> SimilarityMatrix:
     return SimilarityMatrix(CODES, CODES, np.asarray(values, np.float64), "jaccard")
 
 
-def test_scores_of_a_target() -> None:
+def test_scores_of_a_target_are_separated_from_its_own_score() -> None:
     target_scores = scores_of_target(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "de", {"de": 10.0})
     assert target_scores.others == {"en": 60.0}
     assert (target_scores.own, target_scores.trivial, target_scores.best, target_scores.english) == (
@@ -78,7 +78,7 @@ def test_means_are_compared_where_both_values_are_known() -> None:
     assert paired_means(rows, "a")["b"] == b
 
 
-def test_the_most_similar_sources_of_a_target() -> None:
+def test_the_most_similar_sources_of_a_target_are_chosen() -> None:
     values = np.full((5, 5), 0.5)
     values[:, 0] = [1.0, 0.2, 0.9, 0.2, NAN]
     assert most_similar(matrix(values), CODES, "de") == ("fi", "en", "sw")
@@ -88,7 +88,7 @@ def test_the_most_similar_sources_of_a_target() -> None:
     assert most_similar(matrix(values), CODES, "et") == ()
 
 
-def test_english_and_the_most_central_sources() -> None:
+def test_english_and_the_most_central_sources_are_chosen() -> None:
     values = np.eye(5)
     for row, mean in enumerate((0.1, 0.0, 0.5, 0.9, 0.3)):
         values[row, [other for other in range(5) if other != row]] = mean
@@ -106,7 +106,7 @@ def test_random_sets_are_reproducible() -> None:
     assert random_sets(("en", "fi", "de"), "de") == ()
 
 
-def test_the_best_single_sources_over_the_same_seeds() -> None:
+def test_the_best_single_sources_are_chosen_over_the_same_seeds() -> None:
     cells = [[[0.0, 10.0], [0.0, 30.0], [0.0, 20.0], [0.0, 30.0]], [[0.0, 90.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]]
     both = scores(cells, seeds=(1, 2))
     assert best_single(both, "et") == ("de", "en", "sw")
@@ -150,7 +150,7 @@ def test_value_labels_are_numbers_of_the_command_line() -> None:
     ]
 
 
-def test_expected_jaccard_of_unrelated_sets() -> None:
+def test_expected_jaccard_equals_that_of_unrelated_sets() -> None:
     rng = np.random.default_rng(0)
     one, two = (rankdata(rng.random(200_000)) > 200_000 * 0.7 for _ in range(2))
     assert (one & two).sum() / (one | two).sum() == pytest.approx(expected_jaccard(0.3), abs=0.005)

@@ -100,7 +100,7 @@ def test_containment_is_of_the_target_in_the_source():
     assert similarity(counts, "containment")["l", "s"] == 1.0
 
 
-def test_the_chance_level_of_coefficients():
+def test_the_chance_level_is_the_coefficient_of_the_expected_overlap():
     counts = OverlapCounts(("a", "b"), np.array([[30, 12], [12, 20]], np.int64), 50)
     e = 30 * 20 / 50
     for coefficient, level in {
@@ -132,7 +132,7 @@ def test_seeds_are_averaged():
         assert matrix.coefficient == coefficient
 
 
-def test_counts_of_a_model_of_billions_of_parameters():
+def test_counts_of_billions_of_parameters_lose_no_precision():
     size = 7_000_000_000
     table = np.array([[4_000_000_001, 4_000_000_000], [4_000_000_000, 4_000_000_001]], np.int64)
     counts = OverlapCounts(("a", "b"), table, size)

@@ -93,7 +93,7 @@ def test_corrections_are_symmetric_and_do_not_depend_on_the_order(name: str, tab
     assert np.array_equal(both[1], found, equal_nan=True), "several seeds at once"
 
 
-def test_values_of_three_languages() -> None:
+def test_values_of_three_languages_equal_those_computed_by_hand() -> None:
     # Means of a, b and c with the others: 0.45, 0.4 and 0.25; all pairs: 1.1 / 3.
     assert CORRECTIONS["centred"](THREE)[0, 1] == pytest.approx(0.6 - 0.45 - 0.4 + 1.1 / 3)
     assert CORRECTIONS["csls"](THREE)[0, 2] == pytest.approx(0.6 - 0.45 - 0.25)
@@ -107,7 +107,7 @@ def test_values_of_three_languages() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("centred", 0.0), ("csls", 0.0), ("mutual-rank", 1.0)])
-def test_two_languages(name: str, value: float) -> None:
+def test_corrections_of_two_languages_are_constant(name: str, value: float) -> None:
     assert CORRECTIONS[name](np.array([[1.0, 0.3], [0.3, 1.0]]))[0, 1] == value
 
 

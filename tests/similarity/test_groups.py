@@ -78,7 +78,7 @@ def test_counts_are_those_of_unpacked_bits_and_add_up(store, two_layers, by):
         grouped["no such group"]
 
 
-def test_a_rectangle_of_groups(store):
+def test_a_rectangle_of_groups_equals_a_part_of_the_square(store):
     grouped = count_overlaps(store, sources=["sw", "fi"], targets=["en", "sw"], by="layer")
     square = count_overlaps(store, by="layer")
     for name, table in grouped:
@@ -90,7 +90,7 @@ def test_a_rectangle_of_groups(store):
         assert getattr(grouped.total, field).tolist() == getattr(ungrouped, field).tolist()
 
 
-def test_a_coefficient_for_each_group(store):
+def test_a_coefficient_is_computed_for_each_group(store):
     counts = count_overlaps_by_seed(store, by="layer")
     by_group = similarity_by_group(counts, "dice")
     assert (by_group.by, by_group.names, by_group.sizes, by_group.coefficient) == (
@@ -115,7 +115,7 @@ def test_a_coefficient_for_each_group(store):
 
 def test_different_groups_are_not_averaged(store):
     layers, modules = count_overlaps(store, by="layer"), count_overlaps(store, by="module")
-    with pytest.raises(IncompatibleError, match="counts are of different groups"):
+    with pytest.raises(IncompatibleError, match="counted for different groups"):
         similarity_by_group([layers, modules])
     with pytest.raises(UsageError, match="no table of counts"):
         similarity_by_group([])

@@ -122,7 +122,7 @@ def test_a_row_that_changed_since_it_was_written_is_noticed():
     assert "verify" in caught.value.hint
 
 
-def test_empty_sub_networks():
+def test_the_jaccard_coefficient_of_two_empty_sub_networks_is_undefined():
     matrix = jaccard(count({"sw": set(), "rw": set(), "yo": {1}}, ["sw", "rw", "yo"]))
     assert math.isnan(matrix["sw", "rw"])
     assert math.isnan(matrix["sw", "sw"])

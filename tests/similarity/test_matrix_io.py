@@ -121,7 +121,7 @@ def test_labels_that_are_not_codes_stay(table: Any) -> None:
 
 def test_a_matrix_that_would_lose_rows_or_columns_is_refused(table: Any) -> None:
     matrix = table("x,sw,the average,German\nfi,1,2,3\naka,4,5,6\ntwi,7,8,9\nde,1,1,1\n")
-    with pytest.raises(XsnsError, match=r"name one language each: the average\.") as caught:
+    with pytest.raises(XsnsError, match=r"do not name exactly one language: the average\.") as caught:
         known_languages(matrix, "'m.csv'")
     assert "--skip-unknown" in caught.value.hint
     known = known_languages(matrix, "'m.csv'", skip_unknown=True)
@@ -138,7 +138,7 @@ def test_several_codes_of_one_language_stay_labels_as_in_a_store(table: Any) -> 
     chosen = known_languages(matrix, "m", rename={"aka_Latn": "ak"})
     assert (chosen.matrix.sources, chosen.shared) == (("ak", "twi_Latn", "sw"), {})
     # One label is a name: two labels of one language are then a mistake in the table.
-    with pytest.raises(XsnsError, match=r"name one language each: sw \(sw\), Swahili \(sw\)\."):
+    with pytest.raises(XsnsError, match=r"do not name exactly one language: sw \(sw\), Swahili \(sw\)\."):
         known_languages(table("x,fi\nsw,4\nSwahili,7\n"), "m")
 
 
@@ -202,7 +202,7 @@ def test_a_missing_label_is_an_error(tmp_path: Path, label: Any) -> None:
     assert frame_matrix(frame, coefficient="x").sources == ("en", "nan")
 
 
-def test_missing_labels_in_files(tmp_path: Path, table: Any) -> None:
+def test_missing_labels_in_files_are_refused(tmp_path: Path, table: Any) -> None:
     frame = pd.DataFrame({"en": [1, 0.2], "nan": [0.2, 1]}, index=["en", None])
     frame.to_parquet(tmp_path / "kept.parquet")
     first = pd.DataFrame({"source": ["en", None, "fi"], "en": [1, 0.2, 0.3], "fi": [0.3, 0.4, 1]})
@@ -265,7 +265,7 @@ def test_distances_are_not_read_as_similarities_or_the_reverse(table: Any) -> No
         "x,en,fi\nen,,1\nfi,2,\n",  # the own is not known
     ],
 )
-def test_tables_with_an_unknown_diagonal(table: Any, text: str) -> None:
+def test_a_table_whose_diagonal_is_not_extreme_is_read_either_way(table: Any, text: str) -> None:
     np.testing.assert_array_equal(table(text, distance=True).values, 1 - table(text).values)
 
 
@@ -346,7 +346,7 @@ def test_a_parquet_frame_of_another_program_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", MATRIX_FORMATS)
-def test_files_that_are_missing_or_damaged(tmp_path: Path, suffix: str) -> None:
+def test_files_that_are_missing_or_damaged_are_refused(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(XsnsError, match="there is no file"):
         read_matrix(tmp_path / f"none{suffix}")
     content = write_matrix(made(), tmp_path / f"m{suffix}").read_bytes()
@@ -360,7 +360,7 @@ def test_files_that_are_missing_or_damaged(tmp_path: Path, suffix: str) -> None:
             read_matrix(path)
 
 
-def test_numbers_that_do_not_fit_their_labels(tmp_path: Path) -> None:
+def test_numbers_that_do_not_fit_their_labels_are_refused(tmp_path: Path) -> None:
     document = json.loads(write_matrix(made(), tmp_path / "m.json").read_text())
     for name, value in (("values", [[1, 2]]), ("per_seed", [[1]]), ("seeds", ["a", "b"]), ("values", "text")):
         (tmp_path / "bad.json").write_text(json.dumps(document | {name: value}))
@@ -375,7 +375,7 @@ def test_no_pickle_is_ever_opened(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a matrix") as caught:
+    with pytest.raises(UsageError, match="is not a file of a matrix") as caught:
         read_matrix(tmp_path / "m.xlsx")
     assert all(suffix in caught.value.hint for suffix in MATRIX_FORMATS)
 
@@ -383,7 +383,7 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- frames
 
 
-def test_a_frame_of_numbers_of_text_and_of_what_pandas_calls_missing() -> None:
+def test_cells_of_a_frame_may_be_numbers_text_or_missing() -> None:
     index, columns = ["swh", "fi"], ["de", "en"]
     expected = [[1.0, 0.5], [NAN, 2.0]]
     for cells in (

@@ -35,7 +35,7 @@ def test_results_equal_those_of_integers(memory_rows, two_layers, random_rows, c
             assert combined == reduce(operation, sets)
 
 
-def test_by_layer_module_and_tensor(memory_rows, two_layers, random_rows):
+def test_common_parameters_are_counted_by_layer_module_and_tensor(memory_rows, two_layers, random_rows):
     store = memory_rows(random_rows(CODES, two_layers.size), two_layers)
     in_both = common(store, ["en", "sw"])
     bits = unpack_bits(in_both.bits, two_layers.size)

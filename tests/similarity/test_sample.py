@@ -145,14 +145,14 @@ def test_blocks_of_a_zone_lie_in_one_layer_and_depend_on_the_seed_alone(store):
     )
 
 
-def test_layers_smaller_than_a_block(memory_rows, two_layers, random_rows):
+def test_layers_smaller_than_a_block_are_counted_exactly(memory_rows, two_layers, random_rows):
     rows = memory_rows(random_rows(("a", "b"), two_layers.size), two_layers)
     exact, counts = count_overlaps(rows), sample_overlaps(rows, 0.01)
     assert counts.sampled == 1
     assert np.array_equal(counts.intersection, exact.intersection)
 
 
-def test_a_layer_within_one_word(memory_rows, random_rows):
+def test_a_layer_may_be_within_one_word(memory_rows, random_rows):
     spans = (LayerSpan("a", 0, 70), LayerSpan("b", 70, 80), LayerSpan("c", 80, 300))
     layout = ParameterLayout(("a", "b", "c"), ((70,), (10,), (220,)), spans)
     rows = memory_rows(random_rows(("a", "b"), 300), layout)
@@ -166,7 +166,7 @@ def test_an_invalid_fraction_is_refused(store, fraction):
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 100])
-def test_views_of_columns(block):
+def test_views_of_columns_read_the_chosen_columns_and_rows(block):
     rows = np.random.default_rng(1).integers(0, 2**64, (3, 40), np.uint64)
     ranges = [(2, 5), (5, 6), (30, 40)]
     view = Picked(ArrayColumns(rows), ranges)

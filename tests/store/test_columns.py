@@ -191,7 +191,7 @@ def test_truncated_objects_name_their_row(path, networks, object_of, compressor,
 
 
 @pytest.mark.parametrize("most_open", [0, 100])
-def test_an_object_that_is_truncated_or_removed_while_it_is_read(filled, object_of, monkeypatch, most_open):
+def test_an_object_that_is_truncated_or_removed_while_it_is_read_is_an_error(filled, object_of, monkeypatch, most_open):
     monkeypatch.setattr(columns_module, "MOST_OPEN", most_open)
     out = np.empty((2, 9), np.uint64)
     with filled.columns(("sw", "rw"), 0, 0.15) as columns:
@@ -223,7 +223,7 @@ def test_copies_are_compared_with_their_records(make_store, networks):
         read(store, CODES, 0, 9)
 
 
-def test_no_room_for_copies(make_store, networks, monkeypatch):
+def test_copies_without_room_are_refused(make_store, networks, monkeypatch):
     store = make_store("memory", networks.make_layout())
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(StoreError, match=r"no room in .* for copies of rows, which need 144 bytes") as caught:
@@ -231,7 +231,7 @@ def test_no_room_for_copies(make_store, networks, monkeypatch):
     assert "TMPDIR" in caught.value.hint
 
 
-def test_one_layer_of_one_bit(make_store, networks):
+def test_a_layout_may_have_one_bit(make_store, networks):
     layout = ParameterLayout(("t",), ((1,),), (LayerSpan("l", 0, 1),))
     store = make_store("folder", layout, ("sw",))
     assert np.array_equal(read(store, ("sw",), 0, 1)[0], networks.make_sub("sw", layout=layout).bits)

@@ -95,7 +95,7 @@ def test_a_copy_continues_where_it_stopped(make, tmp_path):
     assert again.target_bytes == result.target_bytes
 
 
-def test_a_store_without_rows(make, filled, tmp_path):
+def test_a_copy_of_no_rows_creates_no_store(make, filled, tmp_path):
     result = copy_rows(filled, open_store(tmp_path / "b", "a"), [])
     assert (result.written, result.skipped, result.target_bytes) == ((), (), 0)
     assert not (tmp_path / "b").exists()

@@ -79,7 +79,7 @@ def test_a_store_that_cannot_be_created(path, networks, monkeypatch):
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_path_under_a_file(tmp_path, networks):
+def test_a_path_under_a_file_is_refused(tmp_path, networks):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(StoreError, match="is not a folder that can be written to"):
@@ -88,7 +88,7 @@ def test_a_path_under_a_file(tmp_path, networks):
         open_store(file / "store")
 
 
-def test_a_lock_that_is_held_for_too_long(filled, networks, monkeypatch):
+def test_a_lock_that_is_held_for_too_long_is_an_error(filled, networks, monkeypatch):
     monkeypatch.setattr(base, "LOCK_TIMEOUT_S", 0.1)
     with (
         FileLock(filled.path / "subnetworks/.lock"),
@@ -105,7 +105,7 @@ def test_a_lock_that_cannot_be_created(filled, networks, monkeypatch):
         filled.write(networks.make_sub("fr"))
 
 
-def test_an_unreadable_document(filled, monkeypatch):
+def test_an_unreadable_document_is_an_error(filled, monkeypatch):
     monkeypatch.setattr("os.open", failing(errno.EACCES))
     with pytest.raises(StoreError, match=r"cannot read .*zarr.json"):
         open_store(filled.path)

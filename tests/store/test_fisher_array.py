@@ -68,7 +68,7 @@ def test_values_round_trip(kept, make_fisher, path):
     assert open_store(path.with_name("none"), "a").fisher_values("sw", 0) is None
 
 
-def test_more_values_than_a_chunk_and_tensors_across_chunks(path, make_fisher, monkeypatch):
+def test_values_may_fill_several_chunks_and_tensors_may_cross_them(path, make_fisher, monkeypatch):
     monkeypatch.setattr(kept_array, "CHUNK_VALUES", 100)
     monkeypatch.setattr(kept_array, "_PIECE", 64)
     layout = ParameterLayout(("a", "b"), ((13, 17), (204,)), (LayerSpan("all", 0, 425),))
@@ -234,7 +234,7 @@ def test_a_missing_object_is_reported(kept, path):
         kept.fisher_values("sw", 0)
 
 
-def test_swapped_labels_of_fisher_values(kept, path):
+def test_swapped_labels_of_fisher_values_are_found(kept, path):
     file = path / "fisher/zarr.json"
     document = json.loads(file.read_text())
     document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
@@ -274,7 +274,7 @@ def test_a_damaged_array_document_is_reported(kept, path, change):
         kept.fisher_values("sw", 0)
 
 
-def test_damaged_records_and_records_of_other_rows(kept, path):
+def test_damaged_records_and_records_of_other_rows_are_found(kept, path):
     (path / "fisher_commits/0/sw/zarr.json").write_text("{}")
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/0/fr")
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/00/rw")
@@ -312,6 +312,6 @@ def test_a_full_disk_leaves_saved_values_sound(kept, path, make_fisher, monkeypa
     assert kept.verify() == []
 
 
-def test_the_text_of_a_key():
+def test_the_text_of_a_key_names_language_and_seed():
     key = FisherKey.checked("sw", 3)
     assert (str(key), key.node, key.density) == ("'sw' (seed 3, Fisher values)", "fisher_commits/3/sw", None)

@@ -231,7 +231,7 @@ def test_leftovers_in_folds_are_removed(cut, path):
     assert cut.verify() == []
 
 
-def test_folds_on_an_object_store(s3, networks):
+def test_folds_are_stored_on_an_object_store(s3, networks):
     store = write(open_store(f"{s3}/x", "a"), networks, "sw")
     again = open_store(f"{s3}/x")
     assert again.fold_counts == (3,)

@@ -174,23 +174,23 @@ def turns(each):
 
 
 @pytest.mark.parametrize("third", [0, *(pytest.param(third, marks=pytest.mark.slow) for third in (1, 2))])
-def test_links_pipes_devices_and_sizes(attack, third):
+def test_links_pipes_devices_and_sizes_do_no_harm(attack, third):
     attack_all(attack, store_damages.special(), turns(1), third)
 
 
-def test_fields_of_unexpected_types(attack, sound):
+def test_fields_of_unexpected_types_do_no_harm(attack, sound):
     attack_all(attack, store_damages.sample(sound, 20, 90), turns(1))
 
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
-def test_every_verb_on_every_special_damage(attack):
+def test_every_verb_survives_every_special_damage(attack):
     attack_all(attack, store_damages.special(), lambda number: VERBS)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3600)
-def test_every_verb_on_many_types(attack, sound):
+def test_every_verb_survives_fields_of_many_types(attack, sound):
     attack_all(attack, store_damages.sample(sound, 21, 300), lambda number: VERBS)
 
 

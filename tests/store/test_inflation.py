@@ -62,7 +62,7 @@ def test_a_decompression_bomb_is_refused(remade, codec):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
-def test_a_small_chunk_that_is_too_long_or_too_short(remade, codec):
+def test_a_small_chunk_that_is_too_long_or_too_short_is_refused(remade, codec):
     for change in (lambda part: part + bytes(8), lambda part: part[:-8]):
         store = remade(lambda parts, change=change: [CODECS[codec][1](change(part)) for part in parts])
         with pytest.raises(StoreError, match="a compressed chunk contains a wrong number of words"):
@@ -70,7 +70,7 @@ def test_a_small_chunk_that_is_too_long_or_too_short(remade, codec):
 
 
 @pytest.mark.parametrize("codec", ["zstd"], indirect=True)
-def test_a_frame_that_does_not_state_its_size(remade, networks):
+def test_a_frame_that_does_not_state_its_size_is_read(remade, networks):
     def frame(data):
         """Return a frame that contains the bytes as one uncompressed block."""
         return b"\x28\xb5\x2f\xfd\x00\x60" + (len(data) << 3 | 1).to_bytes(3, "little") + data

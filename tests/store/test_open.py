@@ -140,7 +140,7 @@ def test_a_damaged_array_document_is_refused(filled, path, change, message):
         open_store(path).read("sw")
 
 
-def test_a_missing_array(filled, path):
+def test_a_missing_array_is_an_error(filled, path):
     (path / "subnetworks/zarr.json").unlink()
     with pytest.raises(StoreError, match=r"array 'subnetworks' of the store .* is missing"):
         filled.read("sw")

@@ -397,7 +397,7 @@ for turn in range(15):
 """
 
 
-def test_two_processes_at_once(store, path):
+def test_two_processes_may_write_the_cache_at_once(store, path):
     orders = [",".join(CODES), ",".join(reversed(CODES))]
     writers = [
         subprocess.Popen([sys.executable, "-c", WRITER, str(path), order], stderr=subprocess.PIPE, text=True)

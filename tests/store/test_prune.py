@@ -5,17 +5,13 @@ import os
 import pytest
 from filelock import FileLock
 
-from tests.support.networks import files
+from tests.support.networks import files, row
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps
-from xsns_stream.store import FisherKey, RowKey, open_store
+from xsns_stream.store import FisherKey, open_store
 from xsns_stream.store.prune import PrunePlan, plan_prune, prune
 
 HEX = "0123456789abcdef" * 2
-
-
-def row(language, seed=0, density=0.15):
-    return RowKey(density, seed, language)
 
 
 def leave(path, name, age=3600.0):
@@ -81,7 +77,7 @@ def test_damaged_rows_can_be_removed(filled, path, object_of):
     assert filled.languages == ("yo",)
 
 
-def test_a_store_that_was_opened_for_reading(filled, path):
+def test_a_store_that_was_opened_for_reading_is_not_pruned(filled, path):
     store = open_store(path)
     with pytest.raises(StoreError, match="opened for reading"):
         prune(store, plan_prune(store, [row("sw")]))
@@ -132,7 +128,7 @@ def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks)
 # ------------------------------------------------------------------------------------- leftovers
 
 
-def test_leftovers_of_killed_writers(filled, path, networks):
+def test_leftovers_of_killed_writers_are_pruned(filled, path, networks):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
     networks.save_ones(filled, "rw")
     (path / "fisher_commits/0/rw/zarr.json").unlink()

@@ -6,17 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.support.networks import files
+from tests.support.networks import files, row
 from xsns_stream.errors import LanguageError, StoreError
 from xsns_stream.similarity import count_overlaps
-from xsns_stream.store import RowKey, open_store
+from xsns_stream.store import open_store
 from xsns_stream.store.overlap_cache import overlap_cache
 from xsns_stream.store.relabel import RelabelResult
 from xsns_stream.types import DiagonalFisher
-
-
-def row(language, seed=0, density=0.15):
-    return RowKey(density, seed, language)
 
 
 def values_of(networks, language):

@@ -227,7 +227,7 @@ def test_a_server_that_does_not_answer_is_given_up_soon(s3, monkeypatch):
     assert "127.0.0.1" not in told(caught.value)
 
 
-def test_nothing_there_and_something_else_there(s3, url):
+def test_a_missing_store_and_other_files_are_refused(s3, url):
     with pytest.raises(StoreError, match="there is no store at 's3://"):
         open_store(url)
     store = open_store(url, "a")
@@ -253,7 +253,7 @@ def test_truncated_and_missing_objects_name_their_row(stored):
         pass
 
 
-def test_discarding_and_building_again(stored, networks):
+def test_a_discarded_row_may_be_written_again(stored, networks):
     assert stored.discard("sw", 0, 0.15)
     assert stored.discard("sw", 0, 0.15) is False
     assert stored.languages == ("rw", "yo")

@@ -17,11 +17,6 @@ def url(faulty_s3):
 
 
 @pytest.fixture
-def server(faulty_s3):
-    return faulty_s3[1]
-
-
-@pytest.fixture
 def waits(monkeypatch):
     """The waiting times between requests, in seconds; the test does not wait."""
     seconds = []
@@ -93,7 +88,7 @@ def test_answers_that_stay_the_same_are_not_asked_for_again(url, server, waits):
     assert set(server.requests.values()) == {1}
 
 
-def test_a_server_that_is_restarted(url, server, networks):
+def test_writing_continues_after_a_restart_of_the_server(url, server, networks):
     store = open_store(url, "a")
     assert store.write(networks.make_sub("rw"))
     server.restart_later(0.5)

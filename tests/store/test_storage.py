@@ -158,7 +158,7 @@ def test_a_folder_may_be_given_as_a_path_or_as_a_url(tmp_path, networks):
     assert str(open_storage("x.zarr")) == "x.zarr"
 
 
-def test_storages_that_are_not_writable(tmp_path):
+def test_a_storage_on_a_file_is_not_writable(tmp_path):
     (tmp_path / "file").write_text("")
     assert not open_storage(tmp_path / "file").writable
     assert open_storage(tmp_path / "a" / "b").writable
@@ -277,7 +277,7 @@ def test_an_uncommitted_row_is_discarded_too(filled, path):
     assert filled.unfinished() == ()
 
 
-def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
+def test_documents_are_created_once_without_hard_links(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 

@@ -114,7 +114,7 @@ def test_an_invalid_density_is_refused(density: float) -> None:
 
 
 @pytest.mark.parametrize("density", [1, 1.0, 0.15, 1e-12])
-def test_a_density_that_is_one(density: float) -> None:
+def test_a_density_in_the_valid_range_is_returned(density: float) -> None:
     assert check_density(density) == density
 
 
@@ -153,7 +153,7 @@ def test_all_selected_leaves_pad_bits_zero() -> None:
     assert int(network.bits[-1]) == (1 << SIZE % 64) - 1
 
 
-def test_arrays_of_another_memory_order() -> None:
+def test_the_memory_order_of_arrays_has_no_influence() -> None:
     values = kinds()["random"].astype(np.float32)
     plain = fisher_of(values)
     fortran = DiagonalFisher(tuple(np.asfortranarray(v) for v in plain.values), plain.layout, 3)
@@ -291,7 +291,7 @@ def test_an_empty_vector_is_refused(quantile: str) -> None:
         select_top_many([], (0.15,), quantile)
 
 
-def test_sub_networks_of_many_densities() -> None:
+def test_sub_networks_of_many_densities_equal_single_ones() -> None:
     fisher = fisher_of(kinds()["random"], language="fi", provenance=Provenance(seed=5))
     for quantile in QUANTILES:
         result = extract_subnetworks(fisher, DENSITIES, quantile=quantile, seed=9)
@@ -302,7 +302,7 @@ def test_sub_networks_of_many_densities() -> None:
             assert (network.density, network.language, network.seed) == (density, "fi", 9)
 
 
-def test_densities_that_are_refused_together() -> None:
+def test_all_densities_are_checked_together() -> None:
     fisher = fisher_of(np.full(SIZE, np.nan))
     with pytest.raises(FisherError, match=r"the top 0\.15, 0\.5 of these Fisher values cannot be selected: "):
         extract_subnetworks(fisher, (0.15, 0.5))

@@ -20,6 +20,7 @@ class Deed:
         name: Its name.
         deaths: Number of attempts that kill the worker.
         hangs: Number of attempts that take an hour.
+        stops: Number of attempts that stop the process of the worker, as SIGSTOP does.
         work: Its expected work.
         kills_until: Time, in seconds since the epoch, before which every attempt kills the worker.
     """
@@ -27,6 +28,7 @@ class Deed:
     name: str
     deaths: int = 0
     hangs: int = 0
+    stops: int = 0
     work: float = 1.0
     kills_until: float = 0.0
 
@@ -54,6 +56,8 @@ class DeedSession(Session[Deed, tuple[str, int, int]]):
             os.kill(os.getpid(), signal.SIGKILL)
         if attempt <= item.hangs:
             time.sleep(3600)
+        if attempt <= item.stops:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if item.name == "bug":
             raise ZeroDivisionError("a bug")
         return item.name, attempt, os.getpid()

@@ -14,11 +14,16 @@ import zlib
 
 import numpy as np
 
-from xsns_stream.store import open_store
+from xsns_stream.store import RowKey, open_store
 from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout, Provenance, SubNetwork
 
 LANGUAGES = ("sw", "rw", "yo", "zu", "xh", "en", "de", "fr", "zh-Hant", "pt-BR", "fi", "et")
 SMALL_LAYER, BIG_LAYER = 6_400, 6_400_000
+
+
+def row(language, seed=0, density=0.15):
+    """Return the key of a row."""
+    return RowKey(density, seed, language)
 
 
 def make_layout(layers=3, layer_bits=192):

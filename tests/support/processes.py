@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.conftest import START
@@ -14,11 +15,16 @@ from tests.conftest import START
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
     """Wait until `ready` returns true; fail with the output of the process if it ends before."""
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 600
     while not ready():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.02)
+
+
+def committed(store: Path) -> int:
+    """Return the number of committed rows of a store in a folder."""
+    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
 
 
 def start_in_session(*arguments: object) -> subprocess.Popen[str]:
@@ -34,16 +40,21 @@ def start_in_session(*arguments: object) -> subprocess.Popen[str]:
 
 
 def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit: float, kept: str) -> None:
-    """Send Ctrl-C to all processes of a session, as a terminal does, or kill its leader alone; check what it prints."""
-    if how == signal.SIGINT:
-        os.killpg(process.pid, how)
-    else:
-        process.send_signal(how)
+    """End a process by a signal, and check what it prints.
+
+    Ctrl-C and SIGTERM are sent to all processes of the session, as terminals and batch systems do, and SIGKILL to its
+    leader alone.
+    """
+    if how == signal.SIGKILL:
+        process.kill()
+        process.communicate(timeout=limit)
+        return
+    os.killpg(process.pid, how)
     err = process.communicate(timeout=limit)[1]
-    if how == signal.SIGINT:
-        assert process.returncode == 130, err
-        assert err.endswith(f"error: interrupted.\nhint: {kept} are kept; run the same command again to continue.\n")
-        assert "Traceback" not in err
+    code, what = {signal.SIGINT: (130, "interrupted."), signal.SIGTERM: (143, "terminated by SIGTERM.")}[how]
+    assert process.returncode == code, err
+    assert err.endswith(f"error: {what}\nhint: {kept} are kept; run the same command again to continue.\n")
+    assert "Traceback" not in err
 
 
 def children(pid: int) -> list[int]:

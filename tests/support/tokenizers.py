@@ -15,6 +15,13 @@ def mini_vocabulary() -> list[tuple[str, float]]:
     return [(token, score) for token, score in tokens if not token.startswith("<")]
 
 
+def mini_tokenizer() -> Any:
+    """Return the tokenizer of the embedded model."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(MINI)
+
+
 def letter_tokenizer(words: Iterable[str]) -> Any:
     """Return a WordPiece tokenizer of single letters, at the beginning of a word and within."""
     from transformers import BertTokenizer

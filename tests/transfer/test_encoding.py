@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.paths import MINI
-from tests.support.tokenizers import letter_tokenizer
+from tests.support.samples import question
+from tests.support.tokenizers import letter_tokenizer, mini_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import IGNORED, Feature, by_length, collate, encode
@@ -39,9 +39,7 @@ def sentences(count: int, longest: int, seed: int = 0) -> list[TextExample]:
 
 @pytest.fixture(scope="module")
 def mini() -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(MINI)
+    return mini_tokenizer()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +119,7 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
             assert sum(label != IGNORED for label in window.targets["labels"]) == len(window.words)
 
 
-def test_windows_of_running_text(byte_level: Any) -> None:
+def test_windows_of_running_text_are_parts_of_the_sentence(byte_level: Any) -> None:
     """Each window is the part of the sentence from its first to its last word."""
     words = ("watoto", "中文", "字", "na", "kitabu") * 6
     sentence = "watoto 中文字 na kitabu " * 6
@@ -151,7 +149,7 @@ def test_a_word_longer_than_a_window_is_cut(bert: Any) -> None:
     assert max(map(len, features)) == 16
 
 
-def test_a_word_without_tokens(bert: Any) -> None:
+def test_a_word_without_tokens_has_no_label(bert: Any) -> None:
     words = ("na", "\u200d", "kitabu")
     (feature,) = encode(POS, CLASSES, split(tagged(words)), bert, SETTINGS)
     assert [word for word, _ in feature.words] == [0, 2]
@@ -198,10 +196,6 @@ def test_long_pairs_are_cut_at_the_longer_one(bert: Any) -> None:
 # --------------------------------------------------------------------------------------------- answers
 
 
-def question(text: str, passage: str, answer: str) -> TextExample:
-    return TextExample(text, passage, AnswerSpan(passage.index(answer), answer))
-
-
 @pytest.mark.parametrize("kind", ["mini", "bert", "byte_level"])
 def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
@@ -244,7 +238,7 @@ def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytes
     assert answers_inside > len(examples) // 2
 
 
-def test_an_answer_beyond_the_first_window(mini: Any) -> None:
+def test_an_answer_beyond_the_first_window_is_marked_in_its_window(mini: Any) -> None:
     example = question("nani?", "watoto " * 30 + "kitabu", "kitabu")
     features = encode(QA, (), split(example), mini, replace(SETTINGS, max_length=24, stride=4))
     marked = [f for f in features if f.targets["start_positions"]]
@@ -310,7 +304,7 @@ def test_examples_of_another_task_are_refused(task: Any, example: TextExample, m
     assert caught.value.hint == "check --task."
 
 
-def test_a_tokenizer_that_cannot_align_words() -> None:
+def test_a_tokenizer_that_cannot_align_words_is_refused() -> None:
     class Slow:
         is_fast = False
         model_max_length = 512

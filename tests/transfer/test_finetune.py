@@ -501,7 +501,7 @@ def test_times_of_training_and_testing_are_measured(tokenizer: Any) -> None:
 # ---------------------------------------------------------------------------------------------- errors
 
 
-def test_weights_that_become_nan(tokenizer: Any) -> None:
+def test_weights_that_become_nan_are_an_error(tokenizer: Any) -> None:
     labels = class_names(TASKS["pos"], [])
     model = model_for("pos", labels)
     with torch.no_grad():

@@ -43,7 +43,7 @@ def test_accuracy_and_macro_f1_equal_loops(seed: int) -> None:
     assert metrics.macro_f1(truth, predicted) == pytest.approx(100 * sum(each) / len(each))
 
 
-def test_macro_f1_of_one_class_for_all() -> None:
+def test_macro_f1_counts_classes_that_are_never_predicted() -> None:
     assert metrics.macro_f1(["a", "a", "b"], ["a", "a", "a"]) == pytest.approx(100 * (0.8 + 0) / 2)
 
 
@@ -168,7 +168,7 @@ def test_answer_f1_is_precision_and_recall(seed: int) -> None:
 # ----------------------------------------------------------------------------------------------- tasks
 
 
-def test_the_classes_of_a_task() -> None:
+def test_the_classes_of_a_task_follow_from_its_data() -> None:
     topics = [split(TextExample("a", label="sport")), split(TextExample("b", label="art"), language="fi")]
     assert class_names(TASKS["topic"], topics) == ("art", "sport")
     tagged = split(TextExample(("a", "b"), label=("O", "B-PER")), TextExample(("c",), label=("",)))
@@ -245,7 +245,7 @@ def test_invalid_settings_are_refused(change: dict[str, Any], message: str) -> N
     assert caught.value.hint
 
 
-def test_half_precision_where_it_is_supported() -> None:
+def test_half_precision_is_accepted_where_it_is_supported() -> None:
     for device, precision in itertools.product(("cuda", "cuda:0"), ("float32", "bf16", "fp16")):
         assert replace(PRESETS["quick"], device=device, precision=precision).precision == precision
     assert replace(PRESETS["quick"], precision="bf16").device == "cpu"

@@ -23,7 +23,7 @@ def test_clusters_are_those_of_the_report_page() -> None:
         assert [code for cluster in clusters for code in cluster] == list(matrix.tree().leaves)
 
 
-def test_families_and_agreement() -> None:
+def test_clusters_are_compared_with_families() -> None:
     clusters = similarities().clusters(4)
     assert {frozenset(cluster) for cluster in clusters} == {
         frozenset(CODES[:3]),

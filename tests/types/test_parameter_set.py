@@ -80,7 +80,7 @@ def test_results_of_operators_are_sets(case: tuple[int, set[int], set[int]]) -> 
 
 
 @given(pairs())
-def test_membership_indices_and_other_forms(case: tuple[int, set[int], set[int]]) -> None:
+def test_the_forms_of_a_set_contain_the_same_bits(case: tuple[int, set[int], set[int]]) -> None:
     size, one, _ = case
     a = network(layout_of((size,)), one)
     assert {bit for bit in range(size) if bit in a} == one
@@ -96,7 +96,7 @@ LAYOUT = layout_of(*SHAPES)
 
 
 @given(st.sets(st.integers(0, LAYOUT.size - 1)))
-def test_tensors_and_layers(chosen: set[int]) -> None:
+def test_tensors_and_layers_are_parts_of_a_set(chosen: set[int]) -> None:
     a = network(LAYOUT, chosen)
     parts = np.split(a.to_numpy(), LAYOUT.offsets[1:])
     for name, shape, part in zip(LAYOUT.names, SHAPES, parts, strict=True):
@@ -117,7 +117,7 @@ def test_shares_have_densities() -> None:
     assert [share.density for share in a.by_layer()] == [3 / 150, 1 / 7, 0, 0, 0]
 
 
-def test_indices_of_more_than_one_block() -> None:
+def test_indices_may_span_more_than_one_block() -> None:
     layout = layout_of((1000, 4097), (1000, 100))
     chosen = np.random.default_rng(0).choice(layout.size, 1000, replace=False)
     a = network(layout, set(chosen.tolist()))
@@ -153,7 +153,7 @@ def test_operands_of_another_kind_are_refused(operation: str) -> None:
     [
         (layout_of((10, 7), name="v"), "tensor 0 is 'w.0' in one and 'v.0' in the other"),
         (layout_of((7, 10)), "'w.0' has the shape [10, 7] in one and [7, 10] in the other"),
-        (layout_of((10, 7), (3,)), "one has 1 tensors and the other has 2"),
+        (layout_of((10, 7), (3,)), "the numbers of tensors are 1 and 2"),
     ],
 )
 @pytest.mark.parametrize("operation", ["and_", "or_", "sub", "xor", "le", "lt", "ge", "gt", "overlap", "isdisjoint"])

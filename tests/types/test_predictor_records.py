@@ -66,7 +66,7 @@ def test_different_seeds_lengths_and_tokenizers_are_reported() -> None:
     assert by_field["tokenizer"] == "the tokenizers differ: big ('xsns'), mini ('emb')."
 
 
-def test_same_text_from_corpora_with_different_names() -> None:
+def test_corpora_with_different_names_may_have_the_same_text() -> None:
     by_field = sentences(xsns=record(), emb=record(corpus="folder(copy)"))
     assert by_field == {
         "corpus": "the corpora have different names, but the same text: cldr ('xsns'), folder(copy) ('emb')."

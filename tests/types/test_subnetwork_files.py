@@ -141,7 +141,9 @@ def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda record: record.pop("threshold"), "cannot be read as a sub-network: 'threshold'"),
     ],
 )
-def test_a_record_that_does_not_fit(change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path) -> None:
+def test_a_record_that_does_not_fit_is_refused(
+    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
+) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     edited(path, change)
     with pytest.raises(StoreError) as refused:
@@ -230,7 +232,7 @@ def test_objects_in_an_archive_are_not_unpickled(tmp_path: Path) -> None:
         ("threshold", "-0x1p+0"),
     ],
 )
-def test_a_record_with_invalid_labels(field: str, value: object, tmp_path: Path) -> None:
+def test_a_record_with_invalid_labels_is_refused(field: str, value: object, tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     edited(path, lambda record: record.update({field: value}))
     with pytest.raises(StoreError, match=r"the record in .* has invalid labels"):

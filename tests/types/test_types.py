@@ -180,7 +180,7 @@ def test_fisher_values_need_the_layout_s_shapes() -> None:
 # ------------------------------------------------------------------------------------- sub-network
 
 
-def test_a_sub_network_as_array_and_bitarray() -> None:
+def test_a_sub_network_converts_to_array_and_bitarray() -> None:
     sub = network(words(0, 63, 64, 102), 4)
     assert np.flatnonzero(sub.to_numpy()).tolist() == [0, 63, 64, 102]
     assert [i for i, bit in enumerate(sub.to_bitarray()) if bit] == [0, 63, 64, 102]
@@ -241,7 +241,7 @@ def test_the_shape_of_a_matrix_must_fit_its_labels() -> None:
         SimilarityMatrix(("a", "b"), ("a",), np.zeros((2, 2)), "jaccard")
 
 
-def test_chance_corrected_values_and_the_spread_over_seeds() -> None:
+def test_chance_corrected_values_and_the_spread_over_seeds_are_computed() -> None:
     assert matrix().chance_corrected is None
     assert matrix().spread is None
     chance = np.full((2, 3), 0.25)

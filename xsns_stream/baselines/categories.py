@@ -122,7 +122,9 @@ def family(
 
 
 def _shared(one: Ancestors, other: Ancestors) -> int:
-    """Return the number of common ancestors: the length of the common prefix of the two paths from the root.
+    """Return the number of common ancestors of two languages: the length of the common prefix of their paths.
+
+    A path leads from the root to the language.
 
     Branches that have the same name but are in different families are different ancestors.
     """

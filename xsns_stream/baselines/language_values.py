@@ -198,12 +198,14 @@ def is_unknown(field: str, words: Collection[str] = ()) -> bool:
 def _missing_values(
     table: TextTable, columns: Sequence[str], known: Collection[str], words: Collection[str]
 ) -> tuple[str, ...]:
-    """Return a sentence on the languages that are left out because of a word for a missing value; empty if none are.
+    """Return, in a tuple, a sentence on the languages whose field is a word for a missing value.
+
+    These languages are left out. The tuple is empty if there are none.
 
     Args:
         table: The table.
         columns: The column of labels, then the columns that were read.
-        known: The labels that have a value.
+        known: The labels of the languages that have a value.
         words: Further words for a missing value.
     """
     left_out: dict[str, None] = {}
@@ -225,10 +227,10 @@ def _read_lines(file: Path) -> TextTable:
     except OSError as error:
         raise unreadable(file, error) from error
     except UnicodeError as error:
-        raise XsnsError(f"'{file}' cannot be read as a table: {error}.", "save it as UTF-8 text.") from error
+        raise XsnsError(f"'{file}' cannot be read as a table: {error}.", "save the file as UTF-8 text.") from error
     rows = [_fields(line) for line in text.splitlines() if line.strip()]
     if not rows:
-        raise XsnsError(f"'{file}' is empty.", "write one line for each language.")
+        raise XsnsError(f"'{file}' is empty.", "give a table with one line for each language.")
     numbers = zip_longest(*(row[2:] for row in rows), fillvalue="")
     lines = zip((row[0] for row in rows), (row[1] for row in rows), *numbers, strict=True)
     width = max(map(len, rows)) - 2
@@ -339,7 +341,10 @@ def name_key(name: str) -> str:
 
 
 def _best(code: str, candidates: Sequence[tuple[int, str]]) -> list[int]:
-    """Return the indices of the best labels among several labels that have the same normalised code.
+    """Return the indices of the best labels for a language.
+
+    `code` is the normalised code of the language, and `candidates` are (index, label) for each label that has this
+    code.
 
     The best labels are those that equal the code, or else its three-letter form. If there is no such label, or only one
     label in total, all indices are returned.
@@ -367,4 +372,4 @@ def _notes(unmatched: Sequence[str], ambiguous: Sequence[str], what: str) -> Ite
         else:
             yield f"{len(unmatched)} labels of {what} are not language codes and were left out: {listed(unmatched)}."
     if ambiguous:
-        yield f"{what} has several entries for {listed(ambiguous)}; the first one was used."
+        yield f"{what} has several entries for {listed(ambiguous)}; only the first entry of each language was used."

@@ -104,7 +104,9 @@ def _read_square(file: Path) -> tuple[list[str], Reals]:
     table = read_table(file)
     across, down = list(table.header[1:]), [line[0] for line in table.lines]
     if repeated := duplicates(down):
-        raise XsnsError(f"'{file}' is not a square matrix: {listed(repeated)} occurs more than once.", _SQUARE_HINT)
+        raise XsnsError(
+            f"'{file}' is not a square matrix: labels that occur more than once are {listed(repeated)}.", _SQUARE_HINT
+        )
     if across != down:
         raise XsnsError(f"'{file}' is not a square matrix: the labels of its rows and columns differ.", _SQUARE_HINT)
     cells = ((line[0], label, field) for line in table.lines for label, field in zip(across, line[1:], strict=True))

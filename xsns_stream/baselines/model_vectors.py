@@ -58,7 +58,7 @@ class GradientFile:
 
     def __init__(self, path: Path, languages: int, size: int) -> None:
         self._path = path
-        # The file is sparse if the file system supports it, so that the row of a language that fails needs no space.
+        # The file is sparse if the file system supports it. The row of a language that fails then needs no space.
         self._values: NDArray[np.float32] = map_for_writing(path, np.float32, (max(1, languages), max(1, size)))
         self._rows: dict[str, int] = {}
 
@@ -104,7 +104,7 @@ def gradient_cosine(gradients: Sequence[NDArray[np.floating]], *, block: int = B
     """Return float64 [L, L]: the cosine similarity of each pair of gradients, in [−1, 1].
 
     A value is NaN if one of the gradients has only zeros. Inner products are summed in float64 over blocks of
-    parameters, so that only one block of all gradients is in memory.
+    parameters. Only one block of all gradients is in memory at a time.
 
     Args:
         gradients: L gradients, each float [P].

@@ -1,7 +1,7 @@
 """Baseline `nn-rank`: the share of the nearest neighbours of a target's tokens that are tokens of a source.
 
-The search for neighbours is exact. Token states are stored in a temporary file, so that memory does not grow with their
-number.
+The search for neighbours is exact. Token states are stored in a temporary file. Memory use therefore does not grow with
+their number.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class TokenStates:
     def states(self, languages: Sequence[str]) -> dict[str, NDArray[np.floating]]:
         """Return {language: token states [N, D]}, memory-mapped from the file; languages without tokens are left out.
 
-        This method closes the file, so that no states can be added afterwards.
+        This method closes the file. No states can be added afterwards.
         """
         self.close()
         if not self._count:
@@ -129,8 +129,8 @@ def neighbour_shares(
     sources except t. Each column sums to 1. The value is NaN for a language as its own source, and for a target without
     any other source.
 
-    The search is exact. It computes blocks of `rows` × `columns` inner products, so that memory use does not depend on
-    the number of tokens. Of two tokens with equal products, the token of the earlier source, or the earlier token of
+    The search is exact. It computes blocks of `rows` × `columns` inner products. Memory use therefore does not depend
+    on the number of tokens. Of two tokens with equal products, the token of the earlier source, or the earlier token of
     the same source, is the nearer one.
 
     Args:
@@ -207,7 +207,7 @@ def _largest(values: Floats, k: int) -> Counts:
     Each row must have more than k values. Of several equal values, those with the lowest indices are chosen.
     """
     chosen = np.argpartition(values, values.shape[1] - k, axis=1)[:, -k:]
-    # If several values equal the k-th one, the choice of argpartition is undefined, so that these rows are sorted.
+    # If several values equal the k-th largest value, the choice of argpartition is undefined. These rows are sorted.
     least = np.take_along_axis(values, chosen, 1).min(axis=1, initial=np.inf)
     tied = np.flatnonzero((values >= least[:, None]).sum(axis=1) > k)
     chosen[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :k]

@@ -115,7 +115,10 @@ def _holds_amounts(fields: Sequence[str]) -> bool:
 
 
 def _first_invalid_number(table: TextTable, codes: str, name: str) -> str:
-    """Return a phrase on the first field that begins with a digit but is not an amount; empty if there is none."""
+    """Return a phrase on the first field of the column `name` that begins with a digit but is not an amount.
+
+    The phrase names the label of the line, from the column `codes`. It is empty if there is no such field.
+    """
     if table.header.count(name) > 1:
         return ""
     for label, field in zip(table.column(codes), table.column(name), strict=True):

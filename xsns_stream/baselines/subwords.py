@@ -165,7 +165,10 @@ def evenness(lengths: Iterable[Sequence[int]]) -> float:
 
 
 def _dense_region(points: Reals, counts: NDArray[np.int64]) -> Reals:
-    """Return the points of a grid at which the density of `points` is high: float64 [N, 2]."""
+    """Return the points of a grid at which the density of `points` is high: float64 [N, 2].
+
+    `counts` has the number of words at each of the points.
+    """
     axes = [np.linspace(low, high, GRID) for low, high in zip(points.min(axis=0), points.max(axis=0), strict=True)]
     along = [np.exp(-((axis[:, None] - points[:, n]) ** 2) / 2) for n, axis in enumerate(axes)]
     density = (along[0] * counts) @ along[1].T
@@ -174,7 +177,7 @@ def _dense_region(points: Reals, counts: NDArray[np.int64]) -> Reals:
 
 
 def _extreme(cloud: Reals, axis: int) -> tuple[float, float]:
-    """Return the point (x, y) with the largest coordinate on an axis; if several points have it, their mean."""
+    """Return the point (x, y) of a cloud with the largest coordinate on an axis; the mean if several points have it."""
     x, y = cloud[cloud[:, axis] == cloud[:, axis].max()].mean(axis=0).tolist()
     return x, y
 

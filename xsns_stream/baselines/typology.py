@@ -94,7 +94,7 @@ def l2v(
     index = {code: row for row, code in enumerate(features.languages)}
     down, across = (features.values[[index[code] for code in side.values()]] for side in (rows, columns))
     squares = np.outer((down**2).sum(axis=1), (across**2).sum(axis=1))
-    # Features are 0 or 1, so that products are integers. Equal cosines are therefore equal bit by bit, independently of
+    # Features are 0 or 1, and products are integers. Equal cosines are therefore equal bit by bit, independently of
     # the other languages.
     values = np.divide(down @ across.T, np.sqrt(squares), out=np.full(squares.shape, np.nan), where=squares > 0)
     return SimilarityMatrix(tuple(rows), tuple(columns), values, "l2v")

@@ -9,11 +9,14 @@ from __future__ import annotations
 import _thread
 import io
 import os
+import shutil
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Mapping
 from importlib import import_module
+from types import FrameType
 from typing import Any, Final
 
 import click
@@ -58,7 +61,11 @@ _KEPT: Final = {
 
 
 class _InterruptedError(KeyboardInterrupt):
-    """The user interrupted a verb; the argument is its name."""
+    """Raised if the user interrupts a verb; the argument of the exception is the name of the verb."""
+
+
+#: Whether this process has received SIGTERM, which batch systems send at the time limit of a job.
+_terminated = threading.Event()
 
 
 class _ReaderGoneError(Exception):
@@ -97,7 +104,11 @@ class _Verbs(NamedGroup):
 
 
 def _hint_after(interruption: BaseException) -> str:
-    """Return what to do after an interruption; click raises its own exception from that of the verb."""
+    """Return the hint for a verb that the user interrupted.
+
+    Args:
+        interruption: The exception that ended the verb. If it is an exception of click, its cause names the verb.
+    """
     verb = next(
         (each.args[0] for each in (interruption, interruption.__cause__) if isinstance(each, _InterruptedError)), ""
     )
@@ -132,7 +143,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Arguments of the command line; None for those of this process.
+        args: Arguments of the command line; None for the arguments of this process.
         within_another: Whether another verb runs this verb and reports an interruption.
 
     Raises:
@@ -153,8 +164,8 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     except (KeyboardInterrupt, click.Abort) as error:
         if within_another:
             raise KeyboardInterrupt from None
-        _print_error("interrupted.", _hint_after(error))
-        code = ExitCode.INTERRUPTED
+        _print_error("terminated by SIGTERM." if _terminated.is_set() else "interrupted.", _hint_after(error))
+        code = ExitCode.TERMINATED if _terminated.is_set() else ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
         # The reader, such as `head`, does not need more output.
         code = ExitCode.OK
@@ -173,27 +184,47 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 
 
 def run() -> None:
-    """Run the command line as the main program."""
+    """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
+    # If the caller has set this process to ignore the signal, the signal stays ignored.
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt_as_terminated)
     set_native_threads()
     try:
         main()
     except SystemExit as stop:
-        if stop.code == ExitCode.INTERRUPTED:
+        if stop.code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
             # Interrupted threads of native libraries may abort the process while it ends, which would change its exit
             # code. All results are on disk at this point.
             sys.stderr.flush()
-            os._exit(ExitCode.INTERRUPTED)
+            _remove_temporary_folder()
+            os._exit(int(stop.code))
         raise
 
 
+def _remove_temporary_folder() -> None:
+    """Remove the folder with the socket of the process that forks workers; at a normal end, Python removes it."""
+    if forking := sys.modules.get("multiprocessing.forkserver"):
+        shutil.rmtree(forking.util.get_temp_dir(), ignore_errors=True)
+
+
+def _interrupt_as_terminated(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM like Ctrl-C, with another message and exit code; a second SIGTERM ends the process at once.
+
+    Raises:
+        KeyboardInterrupt: Always.
+    """
+    _terminated.set()
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
 def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
-    """Repeat a Ctrl-C that Python ignored.
+    """Repeat a Ctrl-C that Python ignored, because it occurred in a weak-reference callback or in `__del__`.
 
-    Python ignores exceptions, including KeyboardInterrupt, in weak-reference callbacks and in `__del__`.
-
-    A thread repeats the interrupt shortly afterwards, when the main thread has normally left the callback. If the main
-    thread is still in the callback, Python calls this function again.
+    Python calls this function with every exception that it ignores. A thread repeats the interrupt shortly afterwards,
+    when the main thread has normally left the callback. If the main thread is still in the callback, Python calls this
+    function again.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.01, _thread.interrupt_main)
@@ -212,7 +243,7 @@ def _close_stdout() -> None:
 
 
 def _prepare_streams() -> None:
-    """Prepare stdout and stderr: neither a closed stdout nor a limited encoding may end the program."""
+    """Prepare stdout and stderr, so that neither a closed stdout nor a character outside their encoding is an error."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open until the program ends
     for stream in (sys.stdout, sys.stderr):

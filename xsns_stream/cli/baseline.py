@@ -75,8 +75,8 @@ def language_options(function: Decorated) -> Decorated:
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Compare only these languages, such as `sw,en`, or all. By default, all languages of the data are "
-            "compared.",
+            help="Languages to compare with each other, such as `sw,en`, or `all`. By default, all languages of the "
+            "data are compared.",
         ),
         click.option(
             *SOURCES, "sources", multiple=True, metavar="CODES", help="Compare only these sources, such as `en,de`."
@@ -86,7 +86,8 @@ def language_options(function: Decorated) -> Decorated:
             "--gold",
             default=None,
             metavar="FILE",
-            help="Gold scores, whose sources and targets are compared unless other languages are given.",
+            help="File of gold scores, whose sources and targets are compared where --sources and --targets are not "
+            "given.",
         ),
     )
 
@@ -105,16 +106,19 @@ def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
 
 
 def store_default_option(option: Options) -> Any:
-    """Return the option `--store`, whose settings are defaults for the baseline; the verb receives `store`."""
+    """Return a decorator that adds `--store`: a store from which the baseline takes its text, model and settings.
+
+    `option` creates the option in the section of a help page; the verb receives `store`.
+    """
     return option(
         "-s",
         "--store",
         default=None,
         metavar="PATH",
         callback=lasting,
-        help="Use the model, text, number of examples, seeds and maximum length of this store of sub-networks, and "
-        "check that the text is the same. If the text or the model of the store has moved, also give its folder with "
-        "--corpus or --model.",
+        help="Use the model, text, number of examples, seeds and maximum length with which this store of sub-networks "
+        "was built, and check that the text is the same. If the text or the model has been moved, also give its folder "
+        "with --corpus or --model.",
     )
 
 

@@ -48,7 +48,7 @@ def _run_table(
 @click.argument("file")
 @shared_options
 def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Cosine of the typological features in FILE.
+    """Compute the cosine similarity of typological features, from the vectors in FILE.
 
     FILE is feature_predictions.npz of lang2vec (github.com/antonisa/lang2vec, CC BY-SA), which contains the syntax,
     phonology and inventory features of URIEL; missing values are predicted from the nearest languages. A note names
@@ -69,10 +69,10 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
 @_names_option
 @shared_options
 def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Similarity of basic words, 1 − LDND / 100, from the matrix in FILE.
+    """Compute the similarity of basic words, 1 − LDND / 100, from the matrix in FILE.
 
     FILE is a square .csv of LDND in percent (the normalised, divided Levenshtein distance of ASJP), with codes or names
-    of languages on both sides, such as ldnd.csv of github.com/wietsedv/xpos.
+    of languages as labels of its rows and columns, such as ldnd.csv of github.com/wietsedv/xpos.
     """
     _run_table("ldnd", file, outputs, as_json, quiet, options)
 
@@ -91,8 +91,8 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     "columns",
     multiple=True,
     metavar="NAME",
-    help="Column of the family. For several levels, repeat the option, with the outermost level first. "
-    "[default: family]",
+    help="Column of FILE that contains the family. If several columns contain levels of the family, repeat the option, "
+    "with the outermost level first.  [default: family]",
 )
 @click.option(
     "--binary",
@@ -102,9 +102,10 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 @_names_option
 @shared_options
 def family_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Share of ancestors in common.
+    """Compute the share of ancestors that two languages have in common.
 
-    Without FILE, the ancestor is the top-level family of Glottolog 5.1 (CC BY 4.0): 1 for the same family, 0 otherwise.
+    Without FILE, the only ancestor is the top-level family of Glottolog 5.1 (CC BY 4.0); the similarity is then 1 for
+    the same family, and 0 otherwise.
     FILE is a table with a code and a family for each language, such as languages.csv in the CLDF data of Glottolog or
     WALS (CC BY). A family such as `IE, Germanic` is a path: Swedish and Hindi, which belong to two branches, have a
     similarity of 1/2.
@@ -125,7 +126,7 @@ def family_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 @_names_option
 @shared_options
 def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Equality of scripts: 1 for the same script, 0 otherwise.
+    """Compare the scripts of languages: the similarity is 1 for the same script, and 0 otherwise.
 
     The script is that of the code (sr-Latn) or, if the code has none, the likely script of Unicode CLDR. FILE is
     optional: a table with a code and a script for each language, whose scripts are used instead.
@@ -153,7 +154,7 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 @_names_option
 @shared_options
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Amount of data of each source, from the table in FILE.
+    """Use the amount of data of each source as its similarity, from the table in FILE.
 
     The value of a source is the same for every target. FILE has a code and a number for each language, such as tokens
     in pretraining or sentences for fine-tuning. In a .txt file without a header, the numbers at the end of a line are
@@ -171,14 +172,14 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
     ),
 )
 @click.argument("file")
-@click.option("--distance", is_flag=True, help="The numbers are distances: similarity = 1 − distance / scale.")
+@click.option("--distance", is_flag=True, help="The numbers in FILE are distances: similarity = 1 − distance / scale.")
 @click.option(
     "--scale",
     type=float,
     default=None,
-    help="With --distance: the distance that becomes similarity 0, such as 100 for percent. [default: 1]",
+    help="With --distance: the distance that is converted to similarity 0, such as 100 for percent.  [default: 1]",
 )
-@click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
+@click.option("--transpose", is_flag=True, help="The rows of FILE are targets, and its columns are sources.")
 @skip_unknown_option
 @rename_option
 @as_given_option
@@ -188,8 +189,8 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Read the matrix in FILE, check it, and write it in a format of the other verbs.
 
-    FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides: a line for each source
-    and a column for each target.
+    FILE is a .csv, .tsv, .parquet, .json or .npz with a row for each source and a column for each target, which are
+    labelled with codes or names of languages.
     """
     from xsns_stream.pipeline.baselines import file_baseline
 

@@ -59,7 +59,9 @@ LAYER_FIELD: Final = "{layer}"
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
 
 
-_batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; it does not affect results.")
+_batch_option = _cost(
+    "--batch", default=8, show_default=True, help="Number of examples in a batch; it does not affect results."
+)
 _max_tokens_option = _cost(
     "--max-tokens",
     type=int,
@@ -84,7 +86,9 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "paper: 1024).",
             ),
             seeds_option(
-                _text, "Seed for sampling; repeatable. Values are averaged over seeds, and also written for each seed."
+                _text,
+                "Seed for drawing the examples. May be given more than once; the file then contains the mean over "
+                "seeds and the values of each seed.",
             ),
         )
 
@@ -113,7 +117,7 @@ def _loaded_model_options(function: Decorated) -> Decorated:
 @length_option
 @_from_text_options
 def lex_command(**options: Any) -> None:
-    """Overlap of sub-word distributions: 1 − Jensen–Shannon divergence.
+    """Compute the overlap of sub-word distributions: 1 − Jensen–Shannon divergence.
 
     The tokenizer of the model splits the texts; special tokens are left out. The weights are not loaded.
     """
@@ -135,12 +139,12 @@ def lex_command(**options: Any) -> None:
     default=None,
     metavar="N|all",
     help="Layer of the token states; 0 is the input of the first block. `all` computes every layer in one pass; "
-    "the name that is given to -o must then contain {layer}. [default: the last]",
+    "the name that is given to -o must then contain {layer}. [default: the last layer]",
 )
 @_model("--centre", is_flag=True, help="Subtract the mean language vector first, because raw cosines are close to 1.")
 @_from_text_options
 def emb_command(layer: str | None, **options: Any) -> None:
-    """Cosine of mean embeddings.
+    """Compute the cosine similarity of mean embeddings.
 
     The vector of a language is the mean over its examples of the mean state of the tokens, including special tokens.
     For a model with encoder and decoder, the encoder is used.
@@ -159,7 +163,11 @@ def emb_command(layer: str | None, **options: Any) -> None:
 )
 @_loaded_model_options
 @_model(
-    "--layer", "neighbour_layer", type=int, default=None, help="Layer of the token states.  [default: 8, or the last]"
+    "--layer",
+    "neighbour_layer",
+    type=int,
+    default=None,
+    help="Layer of the token states.  [default: 8, or the last layer]",
 )
 @_model("--neighbours", default=5, show_default=True, help="Number k of nearest tokens of each target token.")
 @_max_tokens_option
@@ -173,7 +181,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
 @scratch_option
 @_from_text_options
 def nn_rank_command(**options: Any) -> None:
-    """Share of each source in the nearest tokens of the target (NN-Rank).
+    """Compute the share of each source among the nearest tokens of the tokens of a target (NN-Rank).
 
     For each token of the target, the nearest tokens among those of all other languages are found exactly, by inner
     product of their states. Special and unknown tokens are left out. The values of a source depend on the other
@@ -203,7 +211,7 @@ def nn_rank_command(**options: Any) -> None:
 @scratch_option
 @_from_text_options
 def grad_cosine_command(**options: Any) -> None:
-    """Cosine of the mean gradients of the parameters that `build` measures.
+    """Compute the cosine similarity of the mean gradients of the parameters that `build` measures.
 
     The objective and the examples are those of `build`. The gradients need a temporary file of languages × parameters ×
     4 bytes.
@@ -228,7 +236,7 @@ def grad_cosine_command(**options: Any) -> None:
 )
 @_from_text_options
 def sue_command(**options: Any) -> None:
-    """Evenness of the sub-words of the source: minus the sub-word evenness (SuE) in degrees (experimental).
+    """Compute how evenly words of the source are split: minus the sub-word evenness (SuE) in degrees (experimental).
 
     The value of a source is the same for every target. No model is needed. Words are separated by spaces, unless the
     corpus is already split into words. A script without spaces needs a corpus that is split into words.
@@ -320,7 +328,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
     "folders",
     multiple=True,
     metavar="DIR",
-    help="Folder that is searched for tables, with its subfolders; repeatable. Names of tables: "
+    help="Folder that is searched for tables, including its subfolders. May be given more than once. Names of tables: "
     "feature_predictions.npz, ldnd.csv, languages.csv, fams.txt, wiki-langs.csv, langs-xlmr.txt, "
     "udpos-sizes-train.csv, sizes.csv.",
 )
@@ -342,7 +350,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 )
 @common_options
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Compute every baseline whose data are available, and list what the others need.
+    """Compute every baseline whose data are available, and list what the other baselines need.
 
     The folders of --data are searched for tables. Baselines from text need --corpus, and all of these except sue need
     --model. If several tables can be used for a baseline, the table with the most languages is used; among tables with

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import DEFAULT_CORPUS, LABEL_AT
+from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
     corpus_option,
     corpus_options,
+    label_position_option,
     length_option,
     model_option,
     model_options,
@@ -70,12 +71,12 @@ def build_options(function: Decorated) -> Decorated:
 def _objective_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        _model("--mask-rate", type=float, default=None, help="Share of tokens that are hidden.  [default: 0.15]"),
+        _model("--mask-rate", type=float, default=None, help="Share of tokens that are masked.  [default: 0.15]"),
         _model(
             "--mean-span",
             type=float,
             default=None,
-            help="Mean length of a hidden span in tokens, for span corruption.  [default: 3]",
+            help="Mean length of a masked span in tokens, for span corruption.  [default: 3]",
         ),
         _model(
             "--scored-share",
@@ -85,14 +86,7 @@ def _objective_options(function: Decorated) -> Decorated:
             "smaller share is faster.  [default: 1]",
         ),
         length_option,
-        _model(
-            "--label-at",
-            type=click.Choice(LABEL_AT),
-            default="auto",
-            show_default=True,
-            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
-            "first token for others.",
-        ),
+        label_position_option(_model),
         _model(
             "--head-seed",
             default=0,
@@ -110,7 +104,7 @@ def _text_options(function: Decorated) -> Decorated:
         _text(
             "--label-column",
             default=None,
-            help="Column of the labels of a task. By default, it is the column with a usual name.",
+            help="Column of the labels of a task. By default, it is a column with a usual name, such as label.",
         ),
         _text(
             *LANG,
@@ -118,7 +112,7 @@ def _text_options(function: Decorated) -> Decorated:
             multiple=True,
             default=("all",),
             show_default=True,
-            help="Languages to measure: codes, or all; repeatable.",
+            help="Languages to measure, such as `sw,en`, or `all`. May be given more than once.",
         ),
         _text(
             "--examples",
@@ -127,7 +121,7 @@ def _text_options(function: Decorated) -> Decorated:
             help="Number of examples for each language, |D|. 64 are enough for a first test; use 256 or more for "
             "results (the paper: 1024).",
         ),
-        seeds_option(_text, "Seed for sampling and masking; repeatable."),
+        seeds_option(_text, "Seed for drawing and masking examples. May be given more than once."),
     )
 
 
@@ -142,22 +136,23 @@ def _estimator_options(function: Decorated) -> Decorated:
             multiple=True,
             default=(0.15,),
             show_default=True,
-            help="Share of parameters to select, in (0, 1]; repeatable.",
+            help="Share of parameters to select, in (0, 1]. May be given more than once.",
         ),
         _selection(
             "--estimator",
             type=click.Choice(["per-example", "per-batch", "authors", "grad-abs"]),
             default="per-example",
             show_default=True,
-            help="per-example is the paper's equation; authors is the computation of its published code.",
+            help="How gradients are averaged. per-example is the equation of the paper, authors the computation of its "
+            "published code; docs/fisher.md describes all of them.",
         ),
         _selection(
             "--labels",
             type=click.Choice(["data", "sample", "as-given"]),
             default="data",
             show_default=True,
-            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given means "
-            "--labels-as-given.",
+            help="Labels for the gradients: the observed labels (data), or labels that are drawn from the model "
+            "(sample, the true Fisher information). as-given is another spelling of --labels-as-given.",
         ),
         _selection(
             "--token-reduction",
@@ -171,8 +166,8 @@ def _estimator_options(function: Decorated) -> Decorated:
             type=click.Choice(["exact", "histogram", "percentile"]),
             default=None,
             help="Method for the threshold: the K-th largest value (exact); an estimate within 0.8 % of it "
-            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: exact; authors: "
-            "percentile]",
+            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: percentile for "
+            "--estimator authors, otherwise exact]",
         ),
         _selection(
             "--keep-fisher",
@@ -195,8 +190,8 @@ def _cost_options(function: Decorated) -> Decorated:
             type=NumberOrAuto("batch"),
             default=None,
             metavar="N|auto",
-            help="Examples in a batch. It affects results only for the estimators per-batch and authors. [default: "
-            "8; authors: 4]",
+            help="Number of examples in a batch. It affects results only for the estimators per-batch and authors. "
+            "[default: 8; authors: 4]",
         ),
         _cost(
             "--precision",
@@ -205,7 +200,7 @@ def _cost_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Precision of matrix products (automatic mixed precision); sums are computed in float32.",
         ),
-        _cost("--checkpoint", is_flag=True, help="Compute activations twice instead of keeping them in memory."),
+        _cost("--checkpoint", is_flag=True, help="Recompute activations instead of keeping them in memory."),
         _cost(
             "--memory",
             type=Size(),
@@ -266,7 +261,7 @@ def _trust_options(function: Decorated) -> Decorated:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check all inputs, print the planned rows and an estimate of time, disk space and memory, and stop.",
+    help="Check all inputs, and print the planned rows and an estimate of time, disk space and memory; build nothing.",
 )
 @common_options
 @click.pass_context

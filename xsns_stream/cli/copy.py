@@ -57,8 +57,8 @@ def command(
 ) -> None:
     """Copy a store, or some of its rows, into another store.
 
-    Every row is compared with its record. Rows that are in DEST already are skipped, so that the same command continues
-    an interrupted run. If DEST has a row with other bits, nothing is written.
+    Every row is compared with its record. Rows that are in DEST already are skipped. The same command therefore
+    continues an interrupted run. If DEST has a row with other bits, nothing is written.
     """
     from xsns_stream.pipeline.store_rows import copy_store
 

@@ -48,13 +48,16 @@ MOST_RESAMPLES: Final = 1_000_000
 @rename_option
 @as_given_option
 @click.option(
-    "--against", "reference", metavar="NAME", help="Test the difference between every other predictor and this one."
+    "--against",
+    "reference",
+    metavar="NAME",
+    help="Name of a predictor. The differences between it and all other predictors are tested.",
 )
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Training regime whose scores are the predictions in the row `ceiling`. [default: other seeds of the same "
-    "regime, if the gold scores have several]",
+    help="Training regime of the gold scores whose scores are the predictions in the row `ceiling`. By default, each "
+    "seed is predicted by the mean of the other seeds, if the gold scores have several.",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
@@ -79,7 +82,7 @@ MOST_RESAMPLES: Final = 1_000_000
     default=RESAMPLES,
     show_default=True,
     metavar="N",
-    help="Number of draws of the bootstrap and of the test.",
+    help="Number of random draws of the bootstrap and of the test.",
 )
 @click.option(
     "--random-seed",
@@ -88,7 +91,7 @@ MOST_RESAMPLES: Final = 1_000_000
     default=0,
     show_default=True,
     metavar="N",
-    help="Seed of these draws.",
+    help="Seed of the random draws of the bootstrap and of the test.",
 )
 @click.option(
     "--per-target",

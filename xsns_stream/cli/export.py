@@ -39,15 +39,15 @@ from xsns_stream.errors import PartialError
     metavar="CODES",
     help="Languages to export, such as `sw,en`, or all.",
 )
-@click.option("--seed", type=int, default=None, help="The seed, if the store has several.")
-@click.option("--density", type=float, default=None, help="The density, if the store has several.")
+@click.option("--seed", type=int, default=None, help="Seed of the rows; required if the store has several.")
+@click.option("--density", type=float, default=None, help="Density of the rows; required if the store has several.")
 @click.option(
     "-o",
     "--output",
     required=True,
     metavar="FILE",
     help="File to write: .safetensors has a boolean mask for each tensor, .npz the indices of selected parameters. "
-    "{lang} in the name becomes the code of the language.",
+    "{lang} in the name is replaced by the code of the language.",
 )
 @common_options
 def command(
@@ -83,6 +83,6 @@ def command(
         first = next(iter(result.failed.values()))
         raise PartialError(
             f"{counted(len(result.failed), 'language')} could not be exported: {', '.join(result.failed)}.",
-            first.message,
+            f"the first error: {first.message} {first.hint}".rstrip(),
         )
     next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)

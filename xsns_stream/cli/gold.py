@@ -86,7 +86,7 @@ def command() -> None:
     callback=flattened,
     multiple=True,
     metavar="N",
-    help="The seed of each file, in the order of the files. Repeatable.",
+    help="The seed of each file, in the order of the files. May be given more than once.",
 )
 @click.option(
     "--main-regime", metavar="NAME", help="Training regime whose scores are used by default, if a file has several."
@@ -97,7 +97,7 @@ def command() -> None:
     multiple=True,
     metavar="OLD=NEW",
     help="The language code of a label in the file, such as Swahili=sw. Use max=max if the label is the language with "
-    "the code max and not a summary. Repeatable.",
+    "the code max and not a summary. May be given more than once.",
 )
 @click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file with targets as rows.")
 @click.option(
@@ -193,6 +193,8 @@ def _facts(report: GoldReport) -> Table:
     scores, summary = report.scores, report.summary
     table = Table.grid(padding=(0, 2))
     pairs = f"{len(scores.sources)} sources × {len(scores.targets)} targets"
+    number = counted(len(summary.missing), "pair")
+    missing = f", {number} of different languages without a score" if summary.missing else ""
     own = "" if math.isnan(summary.mean_own) else f"; with itself {_number(scores, summary.mean_own)}"
     between = f"{_number(scores, summary.lowest)} to {_number(scores, summary.highest)}"
     for name, value in (
@@ -200,7 +202,7 @@ def _facts(report: GoldReport) -> Table:
             "scores",
             f"{scores_name(scores.task, scores.metric)} ({scores.unit}); {scores.origin or 'of unknown origin'}",
         ),
-        ("pairs", pairs + (f", {len(summary.missing)} without a score" if summary.missing else "")),
+        ("pairs", pairs + missing),
         ("regimes", ", ".join(f"{name} (shown)" if name == scores.regimes[0] else name for name in report.regimes)),
         ("seeds", ", ".join(map(str, scores.seeds)) or "unknown"),
         ("between languages", f"{between}, mean {_number(scores, summary.mean)}{own}"),

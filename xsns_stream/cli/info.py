@@ -56,7 +56,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
             if options[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
         if options["label"] or options["labels_as_given"]:
-            raise UsageError("labels of files cannot be used with a store.", "give --corpus too.")
+            raise UsageError("--label and --labels-as-given cannot be used with a store.", "give --corpus too.")
         _store(store, as_json, quiet)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus cannot be combined.", "give one of them.")
@@ -75,7 +75,7 @@ def _store(store: str, as_json: bool, quiet: bool) -> None:
         emit_json("info", summary.to_dict())
         return
     console, facts = stdout_console(), summary.facts
-    console.print(_facts(facts))
+    console.print(_facts(summary))
     if facts["rows"]:
         console.print()
         console.print(_rows_table(summary))
@@ -89,21 +89,23 @@ def _store(store: str, as_json: bool, quiet: bool) -> None:
         next_step("build", *where, "--lang", "CODES", quiet=quiet)
 
 
-def _facts(facts: Mapping[str, Any]) -> Table:
+def _facts(summary: StoreSummary) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in _sentences(facts):
+    for name, value in _sentences(summary):
         table.add_row(name, Text(value))
     return table
 
 
-def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _sentences(summary: StoreSummary) -> Iterator[tuple[str, str]]:
     """Yield (name, text) for each fact about a store."""
     from rich.filesize import decimal
+
+    facts = summary.facts
 
     yield "store", facts["path"]
     yield "format", f"{facts['format']} {facts['format_version']}"
@@ -120,6 +122,9 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     full = len(facts["languages"]) * len(facts["seeds"]) * len(facts["densities"])
     yield "rows", f"{facts['rows']} of {full} (languages × seeds × densities)"
     yield "unfinished", ", ".join(facts["unfinished_rows"]) or "none"
+    if left := summary.leftovers:
+        number = f"{counted(len(left), 'file or folder', 'files and folders')}, {decimal(sum(left.values()))}"
+        yield "leftovers", f"{number}; `prune --unfinished` removes those that no process is writing"
     yield "size", decimal(facts["bytes"]) + (", compressed" if facts["compressed"] else "")
     if facts["kept_rows"]:
         kept = f"{counted(facts['kept_rows'], 'row')} as {', '.join(facts['kept_fisher'])}"

@@ -84,26 +84,27 @@ def counting_options(function: Decorated) -> Decorated:
             "--by",
             type=click.Choice(GROUPINGS),
             default=None,
-            help="Compare layers, kinds of modules, or tensors separately.",
+            help="Compare the languages separately in each layer, kind of module, or tensor.",
         ),
         click.option(
             "--sample",
             type=FiniteRange(0, 1, min_open=True),
             default=None,
             metavar="FRACTION",
-            help="Estimate the similarity from this fraction of the parameters, such as 0.05, with standard errors. "
-            "The standard errors are too small if few parameters are read (about 40 blocks). The option saves time for "
-            " models with at least 100 million parameters.",
+            help="Estimate the similarity, with standard errors, from this fraction of the parameters, such as 0.05. "
+            "The option saves time for models with at least 100 million parameters. For small models, few parameters "
+            "are read, and the standard errors are too small.",
         ),
         click.option(
             "--verify",
             is_flag=True,
-            help="Also compare the bits of every row with its record, even if its counts are saved.",
+            help="Also compare the bits of every row with its record, even if its overlap counts are saved.",
         ),
         click.option(
             "--recount",
             is_flag=True,
-            help="Ignore saved counts and read every row, because saved counts do not show later damage to rows.",
+            help="Read every row and count overlaps again. By default, overlap counts that are saved in the store are "
+            "used; they do not show later damage to rows.",
         ),
         click.option(
             "--device",
@@ -113,7 +114,7 @@ def counting_options(function: Decorated) -> Decorated:
             help="Device on which overlaps are counted: cpu, or cuda, which needs torch.",
         ),
         click.option(
-            "--no-keep", "save_counts", flag_value=False, default=True, help="Do not save the counts in the store."
+            "--no-keep", "save_counts", flag_value=False, default=True, help="Do not save overlap counts in the store."
         ),
     )
 
@@ -155,8 +156,8 @@ def command(
     """Compute the similarity matrix of the languages of a store.
 
     The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix. For more languages, the three
-    nearest sources of each language are listed; -o writes the whole matrix. Counts are saved in the store, so that
-    languages that were compared before are not read again.
+    nearest sources of each language are listed; -o writes the whole matrix. Overlap counts are
+    saved in the store; languages that were compared before are not read again.
 
     This process counts with one thread for each core. --scheduler uses the machines of a cluster of Dask, each of which
     reads a part of the columns of all rows.

@@ -124,7 +124,7 @@ def check_square(outputs: Sequence[str], also: str = "") -> None:
 
 
 def shows_tree(outputs: Sequence[str]) -> bool:
-    """Return whether a file shows a tree."""
+    """Return whether one of the output files is a tree: a file of a tree format, or a figure of the tree."""
     return any(_suffix(path) == NEWICK_SUFFIX or _shows(path, ("tree",)) for path in outputs)
 
 

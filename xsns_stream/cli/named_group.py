@@ -24,7 +24,7 @@ class NamedGroup(click.Group):
 
     @abstractmethod
     def load(self, name: str) -> click.Command:
-        """Import a command."""
+        """Import the command with this name, and return it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""

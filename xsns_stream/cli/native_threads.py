@@ -1,7 +1,7 @@
 """Settings of the threads of native libraries, made before PyTorch is imported.
 
 By default, the threads of OpenMP wait for one another in a busy loop. On a machine whose cores are used by other
-programs too, the waiting threads take the cores from those that they wait for, so that a build takes several times
+programs too, the waiting threads take the cores from the threads for which they wait. A build then takes several times
 longer. Threads that sleep while they wait cost nothing measurable on an idle machine (docs/engine.md).
 """
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from xsns_stream.cli.choices import COEFFICIENTS, CORRECTIONS, OBJECTIVES
+from xsns_stream.cli.choices import COEFFICIENTS, CORRECTIONS, LABEL_AT, OBJECTIVES
 from xsns_stream.cli.option_sections import Decorated, Options, apply, section
 from xsns_stream.cli.output import DENSITIES, LANG, SEEDS, SOURCES, TARGETS, lasting
 from xsns_stream.cli.parameter_types import Numbers, WholeNumbers, flattened
@@ -28,7 +28,7 @@ MODEL_HELP: Final = "`mini`, a local folder, a GGUF file, or a Hub id."
 DEVICE_HELP: Final = "Device for the computation, such as cpu or cuda."
 CONFIG_HELP: Final = "Configuration of a Hub data set; {lang} means the language code."
 PRECISIONS: Final = click.Choice(["float32", "bf16", "fp16"])
-SCORED_TOKENS_HELP: Final = "Reduction of the log-likelihoods of the scored tokens of an example."
+SCORED_TOKENS_HELP: Final = "How the log-likelihoods of the scored tokens of an example are combined."
 
 
 # ------------------------------------------------------------------------------------------------------- the text
@@ -43,8 +43,8 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
         default=default,
         show_default=default is not None,
         metavar="SPEC",
-        help="ntrex, ntrex:held-out, cldr, a folder with one file for each language, LANG=FILE (repeatable), a recipe "
-        "such as wikiann, or hub:ID.",
+        help="The text: ntrex, ntrex:held-out, cldr, a folder with one file for each language, LANG=FILE (may be given "
+        "more than once), a recipe such as wikiann, or hub:ID.",
     )
 
 
@@ -79,7 +79,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 default=None,
                 help="Column with the language of each row, for a table or a data set with several languages.",
             ),
-            option("--split", default=None, help="Split of a data set."),
+            option("--split", default=None, help="Split of a data set to read, such as train or dev."),
             option("--treebank", default=None, help=TREEBANK_HELP),
             option(
                 "--words",
@@ -146,6 +146,18 @@ def length_option(function: Decorated) -> Decorated:
     return decorated
 
 
+def label_position_option(option: Options) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--label-at`, which is created by `option`."""
+    return option(
+        "--label-at",
+        type=click.Choice(LABEL_AT),
+        default="auto",
+        show_default=True,
+        help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
+        "first token for others.",
+    )
+
+
 def model_options(function: Decorated) -> Decorated:
     """Add `--revision`, `--device`, `--dtype` and `--objective`."""
     return apply(
@@ -157,7 +169,7 @@ def model_options(function: Decorated) -> Decorated:
             type=click.Choice(["float32", "bfloat16", "float16"]),
             default="float32",
             show_default=True,
-            help="Data type of the weights.",
+            help="Data type in which the weights are loaded.",
         ),
         _model(
             "--objective",
@@ -179,20 +191,20 @@ def parameter_options(function: Decorated) -> Decorated:
             type=click.Choice(["encoder", "decoder", "both"]),
             default="both",
             show_default=True,
-            help="Stack to measure, for a model with encoder and decoder.",
+            help="Blocks to measure in a model with encoder and decoder.",
         ),
         _parameters(
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks if their names match this regular expression; "
-            "repeatable.",
+            help="Also measure parameters outside of the blocks if their names match this regular expression. May be "
+            "given more than once.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters whose names match this regular expression; repeatable.",
+            help="Do not measure parameters whose names match this regular expression. May be given more than once.",
         ),
     )
 

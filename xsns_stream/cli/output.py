@@ -44,10 +44,10 @@ DENSITIES: Final = ("--density", "--densities")
 
 
 class FiniteRange(click.FloatRange):
-    """Parameter type of a number in a range; `nan`, which no comparison finds outside of a range, is refused."""
+    """Parameter type of a number in a range. In contrast to `click.FloatRange`, it refuses `nan`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number."""
+        """Return the value of the option as a number; raise a usage error if it is out of range or `nan`."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
             self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
@@ -122,7 +122,7 @@ def common_options(function: Decorated) -> Decorated:
     """Add `--json`, `--quiet` and `--verbose`."""
     return apply(
         function,
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
         click.option(
             "-q",
             "--quiet",
@@ -143,7 +143,11 @@ def common_options(function: Decorated) -> Decorated:
 
 
 def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Return the path of a store; raise an error if the store is in memory, because it would be lost at the end."""
+    """Return the path or URL of a store, the value of an option; this is a callback of click.
+
+    Raises:
+        UsageError: The store is in the memory of this process, and would be lost when the command ends.
+    """
     from xsns_stream.errors import UsageError
 
     for name in value if isinstance(value, tuple) else (value,):
@@ -227,7 +231,7 @@ def given_options(ctx: click.Context, options: Mapping[str, Any]) -> dict[str, A
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all codes of a repeatable option whose values are lists, as in `--lang sw,en --lang fi`."""
+    """Return the codes in all values of an option such as `--lang sw,en --lang fi`, as one tuple."""
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
 
 
@@ -284,7 +288,7 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
 
 
 def stdout_console() -> Console:
-    """Return the console for results, on stdout; if stdout is not a terminal, the console is wide."""
+    """Return the console for results, on stdout; if stdout is not a terminal, its width is 200 characters."""
     from xsns_stream.io.console import VisibleConsole
 
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
@@ -314,7 +318,7 @@ def print_matrix(matrix: SimilarityMatrix) -> int:
 
 
 def note(text: str, quiet: bool) -> None:
-    """Print a line to stderr. The line is not wrapped, so that it can be searched for."""
+    """Print a line to stderr, without wrapping it, unless `quiet` is True."""
     if not quiet:
         say(text, err=True)
 
@@ -357,7 +361,7 @@ class Notes:
         self._quiet = quiet
 
     def __call__(self, sentence: str) -> None:
-        """Print and keep a note."""
+        """Print a note, unless `quiet` is True, and keep it."""
         self.sentences.append(sentence)
         note(f"note: {sentence}", self._quiet)
 

@@ -16,7 +16,7 @@ class WholeNumbers(click.ParamType[tuple[int, ...]]):
     _kind: type[int] | type[float] = int
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
-        """Return the numbers."""
+        """Return the numbers that a text such as `1,2,3` contains; raise a usage error if it is something else."""
         if isinstance(value, int | float):
             return (value,)
         if isinstance(value, tuple):
@@ -36,7 +36,10 @@ class Numbers(WholeNumbers):
 
 
 def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Return all numbers of a repeatable option, whose values are tuples of numbers, as one tuple."""
+    """Return the numbers in all values of an option such as `--seed 1,2 --seed 3`, as one tuple.
+
+    This is a callback of click; `values` has one tuple of numbers for each time that the option was given.
+    """
     return tuple(number for value in values for number in value)
 
 
@@ -51,7 +54,7 @@ class NumberOrAuto(click.ParamType[int | Literal["auto"]]):
         self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Literal["auto"]:
-        """Return the number, or `auto`."""
+        """Return the number that the text contains, or `auto`; raise a usage error if it is something else."""
         if value == "auto":
             return "auto"
         try:
@@ -66,7 +69,7 @@ class Size(click.ParamType[int]):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the size in bytes."""
+        """Return the number of bytes of a size such as `500MB` or `2GiB`; raise a usage error for other text."""
         from xsns_stream.pipeline.settings import parse_bytes
 
         try:

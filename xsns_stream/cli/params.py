@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 @model_options
 @parameter_options
 @click.option("--tensors", is_flag=True, help="List every tensor instead of every block.")
-@click.option("--check", is_flag=True, help="Compare the fast engine with a loop over single examples.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare the Fisher values of the fast engine with those of a loop over single examples.",
+)
 @common_options
 def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show which parameters of MODEL are measured (θ) and which are left out.

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Remove the leftovers of killed builds: rows that were not committed, and partial files.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the objects that would be removed, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and remove nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -106,10 +106,12 @@ def _confirmed(as_json: bool) -> bool:
         UsageError: There is no terminal on which to ask, or the output is JSON.
     """
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        reason = "--json asks for no confirmation" if as_json else "there is no terminal for the confirmation"
         raise UsageError(
-            "nothing was removed, because there is no terminal for the confirmation.", "give --yes, or --dry-run."
+            f"nothing was removed, because {reason}.",
+            "give --yes to remove without confirmation, or --dry-run to see what would be removed.",
         )
-    return click.confirm("remove it?", err=True)
+    return click.confirm("remove these objects?", err=True)
 
 
 def _amount(plan: PrunePlan) -> str:

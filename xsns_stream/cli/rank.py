@@ -52,7 +52,7 @@ def rank_options(function: Decorated) -> Decorated:
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Candidates, such as `en,fi`.  [default: all other languages with a row for every seed]",
+            help="Sources to rank, such as `en,fi`.  [default: all other languages with a row for every seed]",
         ),
         click.option(
             "--top",
@@ -76,7 +76,7 @@ def rank_options(function: Decorated) -> Decorated:
             type=click.Choice(["top", "coverage"]),
             default=None,
             help="Method for --sources-k: top chooses the most similar sources; coverage repeatedly chooses the "
-            "source that adds the largest uncovered part of the target's sub-network. [default: top]",
+            "source that covers most of the still uncovered part of the target's sub-network. [default: top]",
         ),
         click.option(
             "--gold",
@@ -110,9 +110,9 @@ def command(
     """Rank source languages for a target language.
 
     The similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. The chance-corrected coefficient
-    is zero if sub-networks overlap like random ones of the same sizes. Only the pairs of the target with each source
-    are compared, not all pairs of the store. The exceptions are the coefficients centred, csls and mutual-rank: they
-    depend on all languages of the store that have every seed, whatever --sources are.
+    is zero if sub-networks overlap like random sub-networks of the same sizes. Only the pairs of the target with each
+    source are compared, not all pairs of the store. The exceptions are the coefficients centred, csls and mutual-rank:
+    they depend on all languages of the store that have every seed, whatever --sources are.
 
     If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on the
     choice of examples: 95 % intervals, the probability that each source is the most similar one, and the sources that
@@ -145,7 +145,7 @@ def command(
 
 
 def _show(report: RankingReport, explained: int, quiet: bool) -> None:
-    """Print a report on the ranking of one target.
+    """Print the ranking of one target, its explanations, and the sentences on its reliability.
 
     Args:
         report: The report.

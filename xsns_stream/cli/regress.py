@@ -115,5 +115,5 @@ def command(
         tables = [*regression_sheets(report, report.ranking), *map(prediction_sheet, report.predictions)]
         stdout_console().print(regression_table(tables))
     if not outputs:
-        # The last verb of the chain: what is left to do is to save its results.
+        # No other verb uses the results of this verb. The suggested next command therefore saves them.
         next_step(*given_arguments(), "-o", "regression.md", quiet=quiet, as_json=as_json)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def page_options(function: Decorated) -> Decorated:
-    """Add the options that determine what the page shows."""
+    """Add the options that determine the contents of the report page."""
     return apply(
         function,
         languages_option,
@@ -59,7 +59,7 @@ def page_options(function: Decorated) -> Decorated:
             "--gold",
             default=None,
             metavar="FILE",
-            help="File of gold scores from `gold import`. Adds expected scores and the evaluation.",
+            help="File of gold scores from `gold import`. With it, the page has expected scores and an evaluation.",
         ),
         regime_option,
         click.option(
@@ -116,8 +116,8 @@ def command(
     """Make one HTML page with figures and tables of a store.
 
     The page contains a summary with warnings, the ranking of the sources for every target, a heat map, a tree with
-    clusters, maps, the layers, and, with --gold, an evaluation. It makes no request, so that it can be opened from a
-    disk and sent to others. Other predictors for the evaluation are given with --predict.
+    clusters, maps, the layers, and, with --gold, an evaluation. It loads nothing from the network: it can be opened
+    from a disk, and sent to other people. Further predictors for the evaluation are given with --predict.
     """
     from xsns_stream.errors import UsageError
     from xsns_stream.pipeline.report import report
@@ -139,7 +139,7 @@ def command(
         emit_json("report", result.to_dict())
     else:
         _show(result)
-    note("open the page in a browser; it makes no request.", quiet or as_json)
+    note("open the page in a browser; it loads nothing from the network.", quiet or as_json)
     _next(store, matrix, options["gold"], result, quiet, as_json)
 
 

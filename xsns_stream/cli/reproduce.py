@@ -70,7 +70,7 @@ def _what_options(function: Decorated) -> Decorated:
             "other_models",
             multiple=True,
             metavar="NAME",
-            help="Additional model for table 4; repeatable.",
+            help="Additional model for table 4. May be given more than once.",
         ),
         _what(
             "--data",
@@ -78,7 +78,8 @@ def _what_options(function: Decorated) -> Decorated:
             metavar="KIND=SPEC",
             help="Data of one kind. KIND is a task (ner, pos, nli, pi, qa or topic), with data as for `transfer "
             "--data`; general, a corpus that replaces Wikipedia; typology, the file feature_predictions.npz; or ldnd, "
-            "a matrix of LDND. A folder alone contains folders and files that are named by kind. Repeatable.",
+            "a matrix of LDND. A folder alone contains folders and files that are named by kind. May be given more "
+            "than once.",
         ),
         _what("--tasks", multiple=True, metavar="NAMES", help="Use only these tasks, such as `pos,ner`."),
         _what(
@@ -118,7 +119,7 @@ def _size_options(function: Decorated) -> Decorated:
             type=WholeNumbers(),
             callback=flattened,
             multiple=True,
-            help="Seed for sampling and masking; repeatable.",
+            help="Seed for drawing and masking examples. May be given more than once.",
         ),
         _sizes(
             "--tuning-seed",
@@ -127,7 +128,7 @@ def _size_options(function: Decorated) -> Decorated:
             type=WholeNumbers(),
             callback=flattened,
             multiple=True,
-            help="Seed of fine-tuning; repeatable.",
+            help="Seed of fine-tuning. May be given more than once.",
         ),
         _sizes(
             "--fine-tuning",
@@ -163,12 +164,12 @@ def _machine_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Precision of matrix products, for Fisher values and for fine-tuning.",
         ),
-        click.option("--dry-run", is_flag=True, help="Print the command lines and their states, and stop."),
+        click.option("--dry-run", is_flag=True, help="Print the command lines and their states, without running them."),
     )
 
 
 class _Log(io.TextIOWrapper):
-    """A text file that is flushed after every line; the text is also written to another stream, if one is given."""
+    """A text file that is flushed after every line. If `beside` is given, all text is also written to this stream."""
 
     def __init__(self, path: Path, beside: TextIO | None = None) -> None:
         super().__init__(path.open("wb"), encoding="utf-8", errors="replace", line_buffering=True)
@@ -182,10 +183,10 @@ class _Log(io.TextIOWrapper):
 
 @contextmanager
 def _words_of_workers(options: Mapping[str, Any], workers: Workers | None, quiet: bool) -> Iterator[tuple[str, ...]]:
-    """Yield the options of workers as words for the steps.
+    """Yield the options of workers as words that are added to the command lines of the steps.
 
-    A given number of processes is started once for all steps. `auto` depends on the model, so that each step starts its
-    own processes.
+    If `--workers` is a number, the processes are started once, and the words name their scheduler. If it is `auto`, the
+    number of processes depends on the model, and each step starts its own processes.
     """
     if workers is not None and isinstance(workers.number, int):
         from xsns_stream.pipeline.cluster_clients import local_cluster
@@ -214,15 +215,16 @@ def _takes_workers(args: Sequence[str]) -> bool:
 
 
 def run_verb(quiet: bool, words: Sequence[str] = ()) -> Callable[[Sequence[str], Path, Path | None], int]:
-    """Return a function that runs a verb in this process.
+    """Return a function that runs a verb in this process, and returns its exit code.
+
+    The function takes the arguments of the verb, the path of its log, and the path of a file for its stdout. The
+    stderr of the verb is written to the log. If the path of the file is None, its stdout is written to a file beside
+    the log.
 
     Args:
-        quiet: Whether the stderr of the verb is written only to its log.
-        words: Arguments with the options of workers; they are passed to the verbs that accept them. These options
-            do not change results, and are not recorded.
-
-    The stderr of the verb is written to its log and, unless quiet, to stderr; its stdout is written to a file beside
-    the log, or to the given file.
+        quiet: Whether the stderr of the verb is not also written to the stderr of this process.
+        words: Options of workers, which are added to the arguments of the verbs that accept them. They do not change
+            results, and are not recorded.
     """
 
     def run(args: Sequence[str], log: Path, stdout: Path | None) -> int:
@@ -273,7 +275,7 @@ class Progress:
         self.quiet = quiet
 
     def __call__(self, event: Event) -> None:
-        """Print one event."""
+        """Print one line about an event of the run, unless `quiet` is True."""
         from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
 
         match event:
@@ -296,7 +298,10 @@ _ARGUMENTS: Final = "reproduce.arguments"
 
 
 class _Reproduce(SectionedCommand):
-    """The command `reproduce`: it keeps its command line for the pages, and its help page lists the targets."""
+    """The class of the command `reproduce`, whose help page also lists the targets.
+
+    It keeps the arguments of its command line, which the pages of results show.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(word for word in args if word not in _ASIDE)

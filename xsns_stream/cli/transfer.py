@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import FINE_TUNING_PRESETS, LABEL_AT
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
@@ -19,6 +19,7 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     REVISION_HELP,
     TREEBANK_HELP,
+    label_position_option,
     seeds_option,
 )
 from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
@@ -63,7 +64,7 @@ def transfer_options(function: Decorated) -> Decorated:
     """Add every option of `transfer` except the options for output."""
     return apply(
         function,
-        _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task to fine-tune and test."),
+        _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task of fine-tuning."),
         _task("--model", default="mini", show_default=True, help=MODEL_HELP),
         _task("--revision", default=None, help=REVISION_HELP),
         _task(
@@ -75,7 +76,12 @@ def transfer_options(function: Decorated) -> Decorated:
         _task("--config", default=None, help=CONFIG_HELP),
         _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
         _task("--treebank", default=None, help=TREEBANK_HELP),
-        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Give the label OLD the name NEW; repeatable."),
+        _task(
+            "--relabel",
+            multiple=True,
+            metavar="OLD=NEW",
+            help="Rename the label OLD to NEW. May be given more than once.",
+        ),
         _language_options,
         _tuning_options,
         _cost_options,
@@ -96,7 +102,8 @@ def _language_options(function: Decorated) -> Decorated:
             "--mix",
             multiple=True,
             metavar="CODES",
-            help="Fine-tune one model on all of these languages together, such as `es,pt,it`; repeatable.",
+            help="Fine-tune one model on all of these languages together, such as `es,pt,it`. May be given more than "
+            "once, for several mixtures.",
         ),
         _languages(
             *TARGETS,
@@ -104,7 +111,7 @@ def _language_options(function: Decorated) -> Decorated:
             multiple=True,
             default=("all",),
             metavar="CODES",
-            help="Test on these targets.  [default: all]",
+            help="Test the models on these languages.  [default: all]",
         ),
         _languages(
             "--pairs",
@@ -124,9 +131,10 @@ def _tuning_options(function: Decorated) -> Decorated:
             type=click.Choice(FINE_TUNING_PRESETS),
             default="quick",
             show_default=True,
-            help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",
+            help="Hyper-parameters. paper: learning rate 1e-5, at most 20 epochs, patience 5. quick, for small models: "
+            "learning rate 5e-4, at most 5 epochs, patience 2.",
         ),
-        seeds_option(_tuning, "Seed of fine-tuning; repeatable."),
+        seeds_option(_tuning, "Seed of fine-tuning. May be given more than once."),
         _tuning("--epochs", type=int, default=None, help="Maximum number of epochs, instead of that of --preset."),
         _tuning(
             "--patience",
@@ -153,16 +161,10 @@ def _tuning_options(function: Decorated) -> Decorated:
             "--words",
             type=click.Choice(("given", "running")),
             default=None,
-            help="Join labelled words by spaces, or read the sentence as it is written.  [default: given]",
+            help="How to read labelled words: joined by spaces (given), or in the sentence as it is written (running). "
+            "[default: given]",
         ),
-        _tuning(
-            "--label-at",
-            type=click.Choice(LABEL_AT),
-            default="auto",
-            show_default=True,
-            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
-            "first token for others.",
-        ),
+        label_position_option(_tuning),
     )
 
 
@@ -191,7 +193,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=click.Path(path_type=Path),
             default=None,
             metavar="DIR",
-            help="Folder in which the fine-tuned models are saved.",
+            help="Folder in which the fine-tuned models are saved. By default, they are not saved.",
         ),
     )
 
@@ -208,7 +210,9 @@ def _cost_options(function: Decorated) -> Decorated:
 @cluster_options("unit")
 @score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
-@click.option("--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, and stop.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, without fine-tuning."
+)
 @common_options
 def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Fine-tune a model on each source, and test it on every target.
@@ -266,7 +270,7 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
     for units, work in (
-        (plan.again, "these units lack targets and their models were not saved, so that they are fine-tuned again"),
+        (plan.again, "these units lack targets, and are fine-tuned again, because their models were not saved"),
         (plan.kept, "these units lack targets, on which their saved models are tested"),
     ):
         if units:
@@ -331,7 +335,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     if plan.times is not None and plan.seconds is not None:
         say(
             f"{duration(plan.seconds, 'at most')} here: {plan.training_examples:,} training examples × "
-            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
+            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} test examples × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
     if plan.workers is not None:
@@ -450,7 +454,7 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return means over all units: the scores on the languages of the source and on others, and the trivial scores."""
+    """Return mean scores over all units: on the languages of the source, on other languages, and of trivial answers."""
     own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
     others = [
         (score.metrics[headline], score.trivial[headline])

@@ -77,15 +77,15 @@ def _show(result: Verification) -> None:
 
 
 def _error(store: str, result: Verification) -> StoreError:
+    from xsns_stream.io.tables import listed
+
     findings = result.findings
     rows = list(dict.fromkeys(finding.row for finding in findings if finding.row is not None))
     count = f"{len(findings)} {'thing is' if len(findings) == 1 else 'things are'} wrong"
     if not rows:
         return StoreError(f"{count} with the store '{store}'.", "restore the damaged rows from a copy.")
-    shown, more = rows[:_NAMED], len(rows) - _NAMED
-    others = f" and {more} more" if more > 0 else ""
     return StoreError(
-        f"{count} with the store '{store}', in {', '.join(map(str, shown))}{others}.",
-        f"restore them from a copy; or delete {', '.join(row.node for row in shown)}{others} "
-        "in the store, and build again.",
+        f"{count} with the store '{store}', in {listed([str(row) for row in rows], _NAMED)}.",
+        f"restore these rows from a copy; or delete {listed([row.node for row in rows], _NAMED)} in the store, and "
+        "build again.",
     )

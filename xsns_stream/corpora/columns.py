@@ -72,12 +72,12 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The distinct columns to read."""
+        """The names of all columns that are read, without repetition."""
         language = self.rows.column if self.rows else ""
         return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence, language))))
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row belongs to the language that is read."""
+        """Return whether a row belongs to the language that `rows` selects."""
         if self.rows is None:
             return True
         value = cell(row, self.rows.column)
@@ -151,7 +151,7 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
 
 
 def has_cell(row: Mapping[str, Any], column: str) -> bool:
-    """Return whether a row has a column, which may be nested."""
+    """Return whether a row has a column; `translation.sw` is the key `sw` within the column `translation`."""
     first, dot, rest = column.partition(".")
     inner = row.get(first) if dot else None
     return column in row or (isinstance(inner, Mapping) and has_cell(inner, rest))
@@ -267,7 +267,10 @@ def _nested_column(columns: Sequence[str]) -> str:
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:
-    """Add a note that the text is read from the column `chosen`, if other columns also have usual names for text."""
+    """Add a note that the text is read from the column `chosen`, if other columns also have usual names for text.
+
+    `where` names the file or data set.
+    """
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
@@ -346,6 +349,8 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     """Return the answer in `{"text": […], "answer_start": […]}`, or in `{"text": …, "answer_start": …}`.
 
+    `where` names the column, for messages.
+
     If there are several answers, the first one is returned, and the texts of the other answers are its alternatives.
     """
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
@@ -396,7 +401,10 @@ def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...],
             f"{where} contains a label for each word, but the text is not split into words.", _LABEL_FORMS
         )
     if len(words) != len(labels):
-        raise CorpusError(f"{where} contains {len(labels)} labels for {len(words)} words.", "give one label per word.")
+        raise CorpusError(
+            f"{where} has another number of labels ({len(labels)}) than of words ({len(words)}).",
+            "give one label per word.",
+        )
     remaining = tuple(label for word, label in zip(words, labels, strict=True) if word and word.strip())
     return encodable(TextExample(unit.text, unit.pair, remaining if any(remaining) else None, unit.running))
 

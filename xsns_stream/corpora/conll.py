@@ -370,7 +370,7 @@ class _CheckedSentences:
 
 
 def _split_fields(line: str) -> list[str]:
-    """Return the fields of a line; an empty list for an empty line."""
+    """Return the fields of a line, which tabs or spaces separate; an empty list for an empty line."""
     if not line.strip():
         return []
     if "\t" in line:
@@ -479,6 +479,8 @@ def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_n
 
 def _tag_column(lines: Sequence[str], name: str) -> int:
     """Return the index of the column of tags: the third, as in Universal NER, unless the file has other columns.
+
+    `lines` are the lines of a file with numbered words, and `name` is its name, for messages.
 
     CoNLL-X and CoNLL-U have the part of speech in the fourth of ten columns, after the lemma. A file of four columns
     has number, word, lemma and tag.

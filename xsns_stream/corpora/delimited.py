@@ -67,7 +67,7 @@ def read_table(
 
 
 def table_header(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a table."""
+    """Return the names of the columns of a `.csv` or `.tsv` file."""
     with closing(_table_rows(path)) as rows:
         return tuple(next(rows, ()))
 
@@ -305,7 +305,7 @@ class _QuotingEvidence:
     bare_comma: bool = False
 
     def add(self, fields: Iterable[tuple[str | None, str | None]]) -> None:
-        """Add the fields of a row, each as a pair: text within quotation marks, and text of an unquoted field."""
+        """Add the fields of a row, each as a pair from :func:`_quoted_fields`."""
         for column, (inner, plain) in enumerate(fields):
             if plain:
                 self.bare.add(column)
@@ -355,9 +355,9 @@ def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
 
 
 def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
-    """Return a pair for each field: text within quotation marks, and text of an unquoted field.
+    """Return (text, None) for each quoted field of a row, and (None, text) for each field without quotation marks.
 
-    Return None if quoting does not explain the row.
+    Return None if the quotation marks of the row do not enclose whole fields.
     """
     if '"' not in row:
         return [(None, cell) for cell in row.split("\t")]

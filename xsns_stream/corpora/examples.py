@@ -56,7 +56,7 @@ OnRead: TypeAlias = Callable[[int], None]
 
 
 def discard_note(note: str) -> None:
-    """Discard a note, for callers that do not show notes."""
+    """Do nothing with a note; this is the default of parameters that take notes."""
 
 
 # --------------------------------------------------------------------------------------- counting
@@ -420,7 +420,7 @@ class _FirstPass:
 
 
 class _SecondPass:
-    """Collector of the examples at the drawn positions."""
+    """Collector of the examples at the drawn positions, in the second pass over a text."""
 
     def __init__(self, tally: Tally, positions: Iterable[int]) -> None:
         self.tally = tally
@@ -451,7 +451,7 @@ class Digests:
         self._last = bytearray()
 
     def add(self, digest: bytes) -> None:
-        """Append a digest."""
+        """Append a digest, which must have 16 bytes."""
         self._last += digest
         if len(self._last) == _CHUNK * _DIGEST_BYTES:
             self._close()

@@ -60,7 +60,8 @@ class HubCorpus:
         text_column: The only column of text; None for the column, or the pair of columns, of the recipe.
         config: Name of the configurations, with `{lang}` for the language; None for that of the recipe.
         revision: Branch, tag or commit on the Hub; None for the newest.
-        labels: None for no labels, `auto` for those of the recipe or of a usual column, or the name of a column.
+        labels: None for no labels, `auto` for the labels of the recipe or of a column with a usual name, or the name of
+            a column.
         words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
     """
 
@@ -75,7 +76,7 @@ class HubCorpus:
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data set can be read without a network."""
         return self.root is not None
 
     @cached_property
@@ -98,8 +99,8 @@ class HubCorpus:
     def languages(self) -> tuple[str, ...]:
         """Return the sorted normalised codes of the languages.
 
-        They are the languages of the recipe, or those of them that a local copy contains. If the recipe lists no
-        languages, they are read from the names of the configurations.
+        They are the languages of the recipe; for a local copy, only the languages of the recipe that the copy contains.
+        If the recipe lists no languages, they are read from the names of the configurations.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.
@@ -185,7 +186,7 @@ class HubCorpus:
 
     @cached_property
     def _subsets(self) -> Mapping[str, str]:
-        """Normalised code → name of the language in the data set."""
+        """Normalised code → name of the language in the data set, for the languages that can be read."""
         if not self.recipe.subsets:
             return {code: subsets[0] for code, subsets in self._named.items() if len(subsets) == 1}
         if self.root is None:
@@ -357,7 +358,7 @@ class HubCorpus:
 
     @property
     def _label(self) -> str | None:
-        """The column of the labels; `auto` if no recipe names it."""
+        """Name of the column of the labels, `auto` if it must be looked for, or None if no labels are read."""
         own = self.recipe.labelled
         return own.label if self.labels == AUTO and own else self.labels
 

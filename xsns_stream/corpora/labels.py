@@ -45,6 +45,8 @@ def check_split(split: str) -> str:
 def check_label(example: TextExample, task: str, where: str) -> TextExample:
     """Check that the label of an example is of the kind that the task needs, and return the example.
 
+    `where` names the example, for messages.
+
     Raises:
         CorpusError: The label is of another kind, or a tag of named entities is not IOB, BIOES or BILOU.
     """
@@ -130,7 +132,7 @@ def _bioes_tag(tag: str, before: str) -> str:
 
 
 def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs (tag, preceding tag); the preceding tag of the first tag is `O`."""
+    """Yield (tag, preceding tag) for each tag in `label`; the preceding tag of the first tag is `O`."""
     return zip(label, (OUTSIDE, *label), strict=False)
 
 
@@ -159,7 +161,7 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of `names` that are labels of the examples or, for named entities, types in their tags."""
+    """Return the elements of `names` that are labels of the examples or, for named entities, types in their tags."""
     wanted = set(names)
     if not wanted:
         return wanted

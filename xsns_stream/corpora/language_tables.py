@@ -162,7 +162,8 @@ def _no_language(
     if language_column is None:
         columns = ", ".join(column_names(tables[0])) or "none"
         return CorpusError(
-            f"no column '{text_column}' of {shown} is named by a language.", f"its columns are {columns}."
+            f"no column of {shown} has the name '{text_column}' with a language in place of {LANG}.",
+            f"its columns are {columns}.",
         )
     listed = ", ".join(repr(name) for name in dict.fromkeys(names[:5])) or "nothing"
     return CorpusError(

@@ -201,7 +201,7 @@ class FolderListing:
             self._unexpected[name] = note
 
     def choose_treebanks(self, treebank: str | None) -> None:
-        """In languages that have several treebanks, leave out those that are not chosen.
+        """In languages that have several treebanks, leave out the treebanks that `treebank` does not name.
 
         Raises:
             CorpusError: No language has the treebank.

@@ -220,7 +220,7 @@ def open_folder(
 
     CoNLL-U files may also have the names of Universal Dependencies (`sw_treebank-ud-train.conllu`); then the files of
     one split are read. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
-    (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
+    (`UD_Swahili-Treebank/`) are treebanks; all treebanks of one language are one text.
 
     Args:
         folder: The folder. Subfolders are read if they are treebanks or have a layout of
@@ -358,7 +358,7 @@ def _table_name(
 
 
 def _tables_of(path: Path) -> tuple[list[Path], list[UnreadFile]]:
-    """Return the tables of a path, and the other files of a folder."""
+    """Return the tables at a path, and the other files if the path is a folder."""
     if not path.is_dir():
         return [path], []
     tables: list[Path] = []

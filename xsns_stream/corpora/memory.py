@@ -52,7 +52,7 @@ class MemoryCorpus:
     local = True
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted."""
+        """Return the normalised codes of the languages, sorted."""
         return tuple(sorted(self.texts))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
@@ -141,7 +141,7 @@ def open_texts(
 
 
 def _several_keys(code: str, keys: list[str]) -> CorpusError:
-    """Return the error for several keys that mean one language."""
+    """Return the error for a language that several keys of the texts mean."""
     return CorpusError(
         f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
         "join their texts under one key, or keep the keys as labels with labels_as_given=True or label={key: label}.",
@@ -197,7 +197,11 @@ def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
         if name == f"{before}{written}{after}" and code_or_none(written):
             grouped[written] = [text for text in table[name] if not _is_missing(text)]
     if not grouped:
-        raise UsageError(f"no column '{pattern}' is named by a language; there are {', '.join(columns)}.", IN_MEMORY)
+        raise UsageError(
+            f"no column has the name '{pattern}' with a language in place of {LANG}; the columns are "
+            f"{', '.join(columns)}.",
+            IN_MEMORY,
+        )
     return grouped
 
 

@@ -22,7 +22,7 @@ FOLDER: Final = Path(__file__).parents[1] / "assets" / "ntrex"
 
 
 class NtrexCorpus:
-    """The shipped lines of NTREX-128 that the embedded model has seen, or those that it has not seen.
+    """The shipped lines of NTREX-128 on which the embedded model was trained, or the lines on which it was not trained.
 
     Line i of a language is the translation of line i of every other language.
 

@@ -403,7 +403,7 @@ class TaskText:
 
     @cached_property
     def name(self) -> str:
-        """Name for provenance."""
+        """Name of the corpus in provenance: the name of the labelled data and the settings."""
         setting = ", labels" if self.labels else ""
         if not self.labels and TASKS[self.data.task].labelled == "words":
             setting = f", words={self.words}"
@@ -416,13 +416,13 @@ class TaskText:
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
-        """All files that are left out, with the reasons."""
+        """All files of the labelled data that are left out, with the reasons."""
         files: tuple[UnreadFile, ...] = getattr(self.data, "not_read", ())
         return files
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about the reading of the data."""
+        """Sentences about how the labelled data are read."""
         notes: tuple[str, ...] = getattr(self.data, "notes", ())
         return notes
 

@@ -67,7 +67,8 @@ def read_text(
         words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
 
     Returns:
-        All distinct, non-empty examples in the order of the file; with labels, those that have a label.
+        All distinct, non-empty examples in the order of the file. If labels are read, examples without a label are left
+        out.
 
     Raises:
         LanguageError: `language` is not a language.

@@ -130,7 +130,7 @@ class _TextChecks:
         self.first_mojibake = self.first_single_bytes = self.first_sentence = self.first_literal = ""
 
     def add(self, example: TextExample) -> None:
-        """Count a text that is not empty."""
+        """Count the text of an example, which must not be empty, and the faults that it has."""
         self.texts += 1
         text = example.text
         if isinstance(text, str):
@@ -289,7 +289,7 @@ class LineChecks:
         self._next: int | None = None
 
     def add(self, text: str) -> None:
-        """Count a line, which has no white space at its ends."""
+        """Count the text of a line, which must not have white space at its ends."""
         if not text:
             return
         self.lines += 1

@@ -70,7 +70,7 @@ class _Pool:
         scores: float64 [Q, S, T]: the gold scores of each seed, or their mean with Q = 1.
         candidates: bool [Q, S, T]: whether a source is a candidate for a target.
         functions: {name of a metric: its function}.
-        cost: The same for the metrics that say how many sources a user has to try.
+        cost: {name of a metric: its function} of the metrics that say how many sources a user has to try.
         english: float64 [T, 1, Q]: the regret of always choosing English, NaN for targets of which English is not a
             candidate; None if English is not a source.
     """
@@ -99,12 +99,15 @@ class _Pool:
 
     @property
     def _sizes(self) -> NDArray[np.intp]:
-        """Int [T, Q]: number of candidates."""
+        """The number of candidates of each target for each gold seed, int [T, Q]."""
         sizes: NDArray[np.intp] = self.candidates.sum(axis=1).T
         return sizes
 
     def _measure(self, x: Reals, gold: slice) -> tuple[Reals, Reals]:
-        """Return the metrics [M, T, R, Q], and the curves of near-best sources [T, R, Q, N]."""
+        """Return the metrics [M, T, R, Q], and the curves of near-best sources [T, R, Q, N].
+
+        `x` are predictions [R, S, T]; `gold` selects the Q gold seeds with which they are compared.
+        """
         scores, candidates = self.scores[gold], self.candidates[gold]
         values = measure(x, scores, candidates, self.functions)
         over_english = [] if self.english is None else [self.english[:, :, gold] - values[self.metrics.index("regret")]]
@@ -196,7 +199,11 @@ def evaluate(
 
 
 def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
-    """Average metrics over seeds and targets, and compute intervals and, if there is a reference, a comparison."""
+    """Return the evaluation of all predictors, from the row of each predictor.
+
+    Metrics are averaged over seeds and targets, and have intervals. If `reference` names a predictor, the evaluation
+    includes a comparison with this predictor.
+    """
     by_seed = [row.metrics for row in rows]
     index = _reference_index(reference, [row.name for row in rows])
     means, differences = _resampled(pool, rows, index, settings)
@@ -225,10 +232,10 @@ def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: E
 def _resampled(
     pool: _Pool, rows: list[_Row], reference: int | None, settings: EvaluationSettings
 ) -> tuple[Reals, Reals | None]:
-    """Return the mean metrics of every resample, and their differences from the reference predictor.
+    """Return the mean metrics of every resample, and their differences from the predictor at index `reference`.
 
-    The costs are resampled apart from the other metrics, so that the last bits of those do not depend on them. Both
-    have the same resamples.
+    The cost metrics are resampled separately. Without this, the last bits of the other metrics would depend on whether
+    there are cost metrics. Both kinds of metrics use the same resamples.
     """
     by_seed, costs = [row.metrics for row in rows], len(pool.cost) + 1
     drawn = settings.resamples, settings.seed, reference
@@ -312,7 +319,11 @@ def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
 def _comparison(
     name: str, per_target: Reals, differences: Reals, reference: int, settings: EvaluationSettings, untested: int
 ) -> Comparison:
-    """Compare every predictor with the predictor at index `reference`; the metric at index `untested` has no p."""
+    """Compare every predictor with the predictor at index `reference`, which is called `name`.
+
+    `per_target` are the metrics of each target, float64 [P, M, T], and `differences` are the mean differences in each
+    resample, float64 [P, M, B]. The metric at index `untested` is compared without a p-value.
+    """
     paired = per_target - per_target[reference]
     # Means over seeds can differ by rounding. These differences are set to zero, because all of them may have the same
     # sign.
@@ -324,7 +335,7 @@ def _comparison(
     low, high = _intervals(differences, targets)
     flat = paired.reshape(-1, paired.shape[2])
     p = sign_flip(flat, settings.resamples, settings.seed).reshape(targets.shape)
-    # The numbers of different targets are computed from nearly the same targets, so that signs cannot be exchanged.
+    # The numbers of different targets are computed from nearly the same targets. Signs cannot be exchanged.
     p[:, untested] = np.nan
     corrected = np.stack([holm(column) for column in p.T], axis=1)
     return Comparison(name, targets.astype(np.int64), mean_of_known(np.moveaxis(paired, 2, 0)), low, high, p, corrected)

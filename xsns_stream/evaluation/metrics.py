@@ -43,14 +43,17 @@ _ROUNDING: Final = 1e-13
 
 
 def pearson(x: Reals, y: Reals) -> Reals:
-    """Return Pearson's r; NaN if x or y is constant, or for fewer than three candidates."""
+    """Return Pearson's r of predictions x and scores y.
+
+    The value is NaN if x or y is constant, or if there are fewer than three candidates.
+    """
     from scipy.stats import pearsonr
 
     return _correlation(x, y, lambda a, b: pearsonr(a, b, axis=-1).statistic)
 
 
 def spearman(x: Reals, y: Reals) -> Reals:
-    """Return Spearman's ρ: Pearson's r of the ranks; NaN in the same cases as :func:`pearson`.
+    """Return Spearman's ρ, which is Pearson's r of the ranks of x and of y; NaN in the same cases as :func:`pearson`.
 
     Tied values have the mean of their ranks.
     """
@@ -60,14 +63,14 @@ def spearman(x: Reals, y: Reals) -> Reals:
 
 
 def kendall(x: Reals, y: Reals) -> Reals:
-    """Return Kendall's τ-b; NaN in the same cases as :func:`pearson`."""
+    """Return Kendall's τ-b of predictions x and scores y; NaN in the same cases as :func:`pearson`."""
     from scipy.stats import kendalltau
 
     return _correlation(x, y, lambda a, b: kendalltau(a, b, axis=-1).statistic)
 
 
 def top_k(x: Reals, y: Reals, k: int = 1) -> Reals:
-    """Return 1 if the source with the best score is among the k sources with the largest predictions, and 0 if not.
+    """Return 1 if the source with the best score y is among the k sources with the largest predictions x, and 0 if not.
 
     If predictions are tied, the value is the probability over all orders of the tied sources. If several sources have
     the best score, it is enough that one of them is among the k.
@@ -77,7 +80,10 @@ def top_k(x: Reals, y: Reals, k: int = 1) -> Reals:
 
 
 def reciprocal_rank(x: Reals, y: Reals) -> Reals:
-    """Return the reciprocal of the predicted rank of the best source; its mean over targets is the MRR."""
+    """Return the reciprocal of the rank, by predictions x, of the source with the best score y.
+
+    The mean over targets is the mean reciprocal rank (MRR).
+    """
     probability = _rank_of_best(x, y)
     expected: Reals = (probability / np.arange(1, probability.shape[-1] + 1)).sum(axis=-1)
     return expected
@@ -101,7 +107,7 @@ def near_best(x: Reals, y: Reals) -> Reals:
 
 
 def near_best_at(x: Reals, y: Reals, k: int = 1) -> Reals:
-    """Return the value of :func:`near_best` for one k; for fewer than k candidates, that of all candidates."""
+    """Return the value of :func:`near_best` for one k; if there are fewer than k candidates, for all candidates."""
     curve = near_best(x, y)
     value: Reals = curve[..., min(k, curve.shape[-1]) - 1]
     return value
@@ -190,7 +196,7 @@ def _discounts(n: int, k: int) -> Reals:
 
 
 def _correlation(x: Reals, y: Reals, statistic: Callable[[Reals, Reals], Reals]) -> Reals:
-    """Return a correlation where it is defined, and NaN where it is not.
+    """Return the correlation `statistic` of x and y where it is defined, and NaN where it is not.
 
     SciPy is called only where the correlation is defined, because it would warn of undefined values.
     """
@@ -209,7 +215,9 @@ def _constant(values: Reals) -> NDArray[np.bool_]:
 
 
 def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first and the last rank that each source can have, [..., n] each; rank 1 is the best.
+    """Return the first and the last rank that each source can have by predictions x [..., n], as two arrays [..., n].
+
+    Rank 1 is the best.
 
     The two ranks differ only for tied sources.
     """
@@ -323,8 +331,9 @@ CORRELATIONS: Final = tuple(metric.name for metric in METRICS.values() if metric
 def metric_functions(ndcg_variant: str, *, cost: bool = False) -> dict[str, Function]:
     """Return {name: function} of the metrics in the order of the columns of a table.
 
-    They are the metrics of costs, or all others. Only one variant of NDCG is included. Metrics that need other inputs
-    than predictions and scores are left out.
+    If `cost` is True, they are the metrics that say how many sources a user has to try, and otherwise all other
+    metrics. Only the variant `ndcg_variant` of NDCG is included. Metrics that need other inputs than predictions and
+    scores are left out.
     """
     return {
         metric.name: metric.function
@@ -360,13 +369,22 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]
 
 
 def incomplete(x: Reals, candidates: Mask) -> Mask:
-    """Return bool [T]: whether predictions x [R, S, T] lack a value of a candidate, of candidates [S, T]."""
+    """Return, for each target, whether a prediction of one of its candidates is NaN: bool [T].
+
+    Args:
+        x: Predictions [R, S, T].
+        candidates: bool [S, T]: whether a source is a candidate for a target.
+    """
     lacking = candidates & ~np.isfinite(x).all(axis=0)
     return np.asarray(lacking.any(axis=0))
 
 
 def by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield groups of usable targets that have the same number of candidates n, from the smallest n.
+    """Yield groups of targets that have the same number of candidates n, from the smallest n.
+
+    Args:
+        candidates: bool [S, T]: whether a source is a candidate for a target.
+        usable: bool [T]: whether a target is included.
 
     Yields:
         Indices of the N targets of a group [N], and indices of the candidates of each target [N, n].

@@ -47,20 +47,21 @@ def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
     two = [target for target, count in counts.items() if count == FEWEST]
     certain = [target for target, count in counts.items() if FEWEST <= count <= DEPTH]
     if too_few:
-        yield f"the metrics are undefined for {listed(too_few)}: fewer than {FEWEST} candidate sources."
+        reason = f"there are fewer than {FEWEST} candidate sources"
+        yield f"the metrics are undefined for {listed(too_few)}, because {reason}."
     if two:
-        yield f"correlations are undefined for {listed(two)}: two sources always correlate."
+        yield f"correlations are undefined for {listed(two)}, because two sources always correlate perfectly."
     targets = len(counts) - len(too_few)
     if 0 < targets < _FEW_TARGETS:
         number = f"{targets} {'target' if targets == 1 else 'targets'}"
-        yield f"the intervals are computed from {number}: they are too narrow to be reliable."
+        yield f"the intervals are too narrow to be reliable, because they are computed from {number}."
     if certain:
         yield f"Top-3 is always 1, and NDCG@3 is high in any order, for {listed(certain)}: at most {DEPTH} candidates."
     most = max(TRIES)
     if always := [target for target, count in counts.items() if FEWEST <= count <= most]:
         yield f"near-best@{most} is always 1 for {listed(always)}: at most {most} candidates."
     if 0 < targets < FEWEST_TARGETS:
-        yield f"sources-90 is the number of all candidates: fewer than {FEWEST_TARGETS} targets."
+        yield f"sources-90 is the number of all candidates, because there are fewer than {FEWEST_TARGETS} targets."
 
 
 def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
@@ -71,10 +72,11 @@ def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
         incomplete = enough & np.array([not choice.followed[row] for choice in evaluation.choices])
         if incomplete.any():
             targets = _targets(evaluation, incomplete)
-            yield f"'{name}' is undefined for {targets}: it has no value for one of the candidates."
+            yield f"'{name}' is undefined for {targets}, because it has no value for one of the candidates."
         constant: NDArray[np.bool_] = enough & ~incomplete & ~correlation[row]
         if name not in evaluation.settings.trivial and constant.any():
-            yield f"'{name}' has no correlation for {_targets(evaluation, constant)}: predictions or scores are equal."
+            targets = _targets(evaluation, constant)
+            yield f"'{name}' has no correlation for {targets}: its predictions, or the scores, are all equal."
 
 
 def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
@@ -84,7 +86,7 @@ def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
             continue
         tied = [choice.target for choice in evaluation.choices if len(choice.followed[row]) > 1]
         if tied:
-            yield f"'{name}' has several best sources for {listed(tied)}: metrics are averaged over them."
+            yield f"'{name}' predicts several best sources for {listed(tied)}; metrics are averaged over these sources."
 
 
 def _seed_notes(evaluation: Evaluation, per_seed: Sequence[Reals]) -> Iterator[str]:

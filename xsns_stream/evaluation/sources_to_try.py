@@ -76,10 +76,12 @@ def sources_to_try(curves: Reals, sizes: NDArray[np.intp], weights: Reals) -> Re
 
 
 def _first_enough(curve: Reals, times: Reals) -> NDArray[np.intp]:
-    """Return the smallest k that is enough for the other targets, or N if there is none: int [B, T].
+    """Return, for each target, the smallest k that is enough for the other targets; N if no k is enough: int [B, T].
+
+    A number k is enough if the curves of the m other targets add up to at least 0.9 (m + 1) at k.
 
     Args:
-        curve: float64 [T, N].
+        curve: float64 [T, N]: the probability that one of the first k sources is near-best, for k = 1 … N.
         times: float64 [B, T]: how often each target is drawn.
     """
     summed, longest = times @ curve, curve.shape[1]
@@ -117,7 +119,7 @@ def resampled_numbers(
     The numbers are computed again in each resample, because they depend on all of its targets.
 
     Args:
-        cells: Metrics [M, T, R, Q] of each of P predictors, for the numbers of seeds.
+        cells: Metrics [M, T, R, Q] of each of P predictors. Only the numbers of seeds, R and Q, are used.
         curves: [T, R, Q, N] of each predictor.
         sizes: [T, Q] of each predictor, see :func:`sources_to_try`.
         resamples: B, the number of resamples.

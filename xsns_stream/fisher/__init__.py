@@ -141,8 +141,8 @@ def diagonal_fisher(
             batches. With `loss`, batches of any tensors {name: tensor [B, …]}. They are moved to the model's device.
         layout: θ; by default all blocks of a model of transformers, from :func:`xsns_stream.parameter_layout`, and
             every parameter of any other module.
-        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the
-            others.
+        estimator: `per-example` is the paper's equation; :class:`xsns_stream.types.FisherSettings` describes the other
+            estimators.
         token_reduction: `sum` follows the equation. `mean` first divides the log-likelihood of an example by its number
             of scored positions, which weights the example by the inverse square of that number.
         labels: `data`, or `sample` to draw each label from the model (true Fisher).
@@ -229,7 +229,7 @@ def mean_gradient(
 
 
 def _check_inputs(model: object, batches: object, loss: object) -> None:
-    """Check the types of the model and the batches."""
+    """Raise an error if the model or the batches have a wrong type, or if no loss is known for the model."""
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"the model cannot be of the type {type(model).__name__}.",

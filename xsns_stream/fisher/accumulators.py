@@ -60,13 +60,13 @@ class Rows:
         return cls.of(lengths, real.flatten().nonzero().flatten().to(device))
 
     def take(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the rows of each example from x [B, T, …]."""
+        """Return a tuple of the rows of each example, [rows, …], from x [B, T, …]."""
         flat = x.flatten(0, 1)
         return torch.split(flat if self.index is None else flat[self.index], list(self.counts))
 
 
 class Accumulator(Protocol):
-    """The running sums of one parameter."""
+    """Interface of the running sums of one parameter."""
 
     @property
     def squares_alone(self) -> Tensor | None:
@@ -79,11 +79,11 @@ class Accumulator(Protocol):
         """Return a buffer with the shape of the parameter and the dtype of the sums. Its content is undefined."""
 
     def part(self, index: int) -> Accumulator:
-        """Return the sums of `parameter[index]`."""
+        """Return the running sums of `parameter[index]`, such as the weight of one expert."""
 
 
 class RuleEngine(Protocol):
-    """The part of the engine that rules use."""
+    """Interface of the part of the engine that rules use."""
 
     def accumulator(self, parameter: Tensor | None) -> Accumulator | None:
         """Return the running sums of `parameter`; None if it is not measured in this pass."""

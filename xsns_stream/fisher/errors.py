@@ -23,7 +23,7 @@ class HalfPrecisionWarning(UserWarning):
 
 
 class RunningMeasurement(Protocol):
-    """A measurement: :class:`Engine` or :class:`BatchGradients`."""
+    """Interface of a measurement: an :class:`Engine` or :class:`BatchGradients`."""
 
     model: Any
 

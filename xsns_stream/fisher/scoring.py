@@ -257,7 +257,8 @@ def _check_labels(model: Any, kind: str, targets: Tensor) -> None:
     if kind in LANGUAGE_MODELS:
         output = model.get_output_embeddings()
         classes = output.weight.shape[0] if output is not None else classes
-    _check_range(targets, classes, f"a label is outside of the vocabulary of {classes} tokens (or classes).")
+    known = f"vocabulary of {classes} tokens" if kind in LANGUAGE_MODELS else f"{classes} classes of the model"
+    _check_range(targets, classes, f"a label is outside of the {known}.")
 
 
 def _check_range(values: Tensor, stop: int, message: str) -> None:

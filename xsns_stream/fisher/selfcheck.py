@@ -76,7 +76,7 @@ class ParameterCheck:
 
     @property
     def by_rule(self) -> bool:
-        """Whether a rule covers the parameter."""
+        """Whether the parameter is measured by a rule."""
         return bool(self.rule)
 
 
@@ -89,8 +89,8 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     Args:
         model: The model, with its head.
         layout: θ.
-        budget: Largest size in bytes of the values from the rules, and of those from the reference. θ is compared in
-            groups that fit into it; by default, all of θ is compared at once.
+        budget: Largest size in bytes of the values from the rules, and of the values from the reference. θ is compared
+            in groups that fit into this size; by default, all of θ is compared at once.
 
     Raises:
         FisherError: The model has no head; or a parameter differs from the reference even if it is measured one example

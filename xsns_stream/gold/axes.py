@@ -6,24 +6,26 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
+import numpy.typing as npt
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.problems import Problems
 from xsns_stream.gold.raw_scores import ImportOptions, RawCell, RawScores
 from xsns_stream.io.tables import listed
 from xsns_stream.language_labels import Labels, read_labels
+from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
 def labels_of(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
-    """Return the languages of the labels of some cells.
+    """Return the language of each label that occurs in the cells.
 
     Args:
         cells: The cells.
         rename: {label in the file: code}.
 
     Raises:
-        UsageError: A label in `rename` does not occur.
+        UsageError: A label in `rename` does not occur in the cells.
         XsnsError: No label is the code or the name of a language.
     """
     names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
@@ -51,7 +53,19 @@ def on_axes(
     options: ImportOptions,
     seeds: tuple[int, ...],
 ) -> tuple[TransferScores, list[str]]:
-    """Return the scores on labelled axes, before their unit is checked, and notes on missing scores."""
+    """Return the scores on labelled axes, before their unit is checked, and notes on missing scores.
+
+    Args:
+        valid: The valid cells, each as a pair (cell, score as a number).
+        codes: {label: code}; the labels of all valid cells have a code.
+        raw: The file, for its metadata such as the task.
+        options: The options of the import, which override the metadata.
+        seeds: The distinct seeds of the cells; empty if the cells have no seeds.
+
+    Raises:
+        UsageError: The main regime in the options does not exist in the file.
+        XsnsError: All cells are empty.
+    """
     cells = [cell for cell, _ in valid]
     sources, targets = (
         dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
@@ -87,35 +101,55 @@ def _regimes(cells: Sequence[RawCell], raw: RawScores, options: ImportOptions) -
 
 
 def seeds_of(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | None:
-    """Return the distinct seeds. If only some of the scores have a seed, add a problem and return None."""
+    """Return the distinct seeds of the cells; if only some cells have a seed, add a problem and return None."""
     seeds = dict.fromkeys(cell.seed for cell in cells)
     if None in seeds and len(seeds) > 1:
         message = "some scores have a seed, and others have none"
-        problems.add([message], ["give every line a seed, or none"], by_hand=True)
+        problems.add([message], ["give every line a seed, or leave all seeds out"], by_hand=True)
         return None
     return tuple(seed for seed in seeds if seed is not None)
 
 
 def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
     """Return the scores without languages that have no score, and notes on these languages and on missing pairs."""
-    # These are the numbers of scores of each source, and of each target, in all regimes and seeds.
+    # The number of scores of each source, and of each target, in all regimes and seeds.
     by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
     sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
     targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
     if not sources:
-        raise XsnsError("the file has no scores.", "every cell of the file is empty.")
+        raise XsnsError("every cell of the file is empty.", "give a file with scores.")
     notes = [
         f"these {side}s are left out, because they have no score: {listed(empty)}."
         for side, before, after in (("source", scores.sources, sources), ("target", scores.targets, targets))
         if (empty := [code for code in before if code not in after])
     ]
     scores = scores.restricted(sources, targets)
-    missing = [
-        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
-    ]
-    if missing:
-        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
+    notes += _missing_notes(scores)
     other_regimes = scores.cells[1:]
     if further := int(np.isnan(other_regimes).sum()):
         notes.append(f"in the other regimes, {further} of {other_regimes.size} scores are missing.")
     return scores, notes
+
+
+def _missing_notes(scores: TransferScores) -> list[str]:
+    """Return notes on pairs of different languages without a score, and on languages without a score on themselves."""
+    own, without = own_pairs(scores), np.isnan(scores.values)
+    notes = []
+    missing = [f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(without & ~own)]
+    if missing:
+        has = "has" if len(missing) == 1 else "have"
+        pairs = f"{len(missing)} of {(~own).sum()} pairs of different languages"
+        notes.append(f"{pairs} {has} no score: {listed(missing)}.")
+    if itself := [scores.sources[row] for row, _ in np.argwhere(without & own)]:
+        has = "source has no score on its" if len(itself) == 1 else "sources have no score on their"
+        notes.append(f"{len(itself)} {has} own language: {listed(itself)}.")
+    return notes
+
+
+def own_pairs(scores: TransferScores) -> npt.NDArray[np.bool_]:
+    """Return for each source and target whether the target is the source's own language, or one of a mixture.
+
+    Returns:
+        Array of shape (sources, targets).
+    """
+    return np.array([[target in constituents(source) for target in scores.targets] for source in scores.sources])

@@ -33,7 +33,7 @@ class LeftOut:
         collisions: {code: labels} for languages that have several labels among the sources or among the targets.
         cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
         scores: Number of cells that are left out.
-        of: Number of cells of the file.
+        of: Number of all cells of the file.
         ambiguous_numbers: Whether some of the cells can be read in two ways.
     """
 
@@ -84,14 +84,15 @@ class CheckedCells:
         """
         if not skip:
             problems.add(self.problems, list(self._hints()))
-        once = "a file has one score for each pair, regime and seed; several runs need a column `seed`"
+        once = "keep one score for each pair, regime and seed; if these are several runs, add a column `seed`"
         problems.add(self.duplicates, [once], by_hand=True)
 
     def _hints(self) -> Iterator[str]:
         if self.left_out.summaries:
             label = visible(next(iter(self.left_out.summaries)))
             yield f"--rename {label}={label} selects the language"
-        yield "--rename OLD=NEW gives a label its code"
+        if self.left_out.labels or self.left_out.ambiguous or self.left_out.collisions or self.left_out.summaries:
+            yield "--rename OLD=NEW gives a label its code"
         yield f"--skip-unknown imports the rest, without {self.left_out.scores} of {self.left_out.of} scores"
         if self.left_out.cells:
             yield "leave a cell empty if the score is unknown"
@@ -275,7 +276,8 @@ def check_larger_is_better(metric: str) -> None:
     """Check that larger values of a metric are better, judged by the name of the metric.
 
     Raises:
-        XsnsError: The metric is called an error, a distance, a rank or the like, so that smaller values are better.
+        XsnsError: The metric is called an error, a distance, a rank or the like: smaller values of such a metric are
+            better.
     """
     if _SMALLER_IS_BETTER.fullmatch(metric.replace("_", " ")):
         raise XsnsError(
@@ -385,7 +387,10 @@ def _below_a_gap(scores: TransferScores) -> list[str]:
 
 
 def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
-    """Yield each label of these axes, such as `source fi`, if all of its scores look like fractions."""
+    """Yield each label of some axes, such as `source fi`, if all of its scores look like fractions.
+
+    `axes` are tuples (index of the axis in `scores.cells`, noun for a label, labels on the axis).
+    """
     for axis, kind, labels in axes:
         for index, label in enumerate(labels):
             part: Reals = np.take(scores.cells, index, axis=axis)

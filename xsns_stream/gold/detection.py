@@ -60,7 +60,7 @@ def find_format_or_none(path: Path) -> str | None:
 
 
 def _matrix_labels(rows: TextRows, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the labels of the columns, and those of the lines, if the table is read as a matrix."""
+    """Return the labels of the columns, and the labels of the lines, of a table that is read as a matrix."""
     if len(rows.rows) <= 1:
         return (), ()
     table = matrix_layout(rows, path)

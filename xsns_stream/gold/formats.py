@@ -21,10 +21,12 @@ from xsns_stream.io.tables import TextTable, listed, read_table
 
 
 def _choose_metric(requested: str | None, available: Iterable[str], default: str, name: str) -> str:
-    """Return the requested metric, or the default.
+    """Return the requested metric, or `default` if no metric was requested.
+
+    `available` are the metrics in the file, and `name` is the name of the file for the message.
 
     Raises:
-        UsageError: The file has no such metric.
+        UsageError: The file does not have the requested metric.
     """
     metrics = list(available)
     if requested is not None and requested not in metrics:
@@ -309,7 +311,7 @@ def _sumeval_runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
 
 
 def _example_count(count: Any) -> float:
-    """Return a number of training examples as a float.
+    """Return a number of training examples, from a JSON file, as a float.
 
     Raises:
         ValueError: The value is negative or infinite, or is not a number.
@@ -321,7 +323,9 @@ def _example_count(count: Any) -> float:
 
 
 def _sumeval_cells(single: list[tuple[str, int, dict[str, Any]]]) -> tuple[RawCell, ...]:
-    """Return the cells of each source's largest run and, if the training sizes differ, also the cells of every size.
+    """Return the cells of the largest run of each source; if the training sizes differ, also the cells of every size.
+
+    `single` are the runs on one language: (source, number of training examples, {target: score}).
 
     Each training size is a regime; the largest runs of all sources are the main regime.
     """

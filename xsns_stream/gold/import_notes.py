@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 
+from xsns_stream.gold.axes import own_pairs
 from xsns_stream.gold.checking import LeftOut
 from xsns_stream.io.numbers import ReadCells
 from xsns_stream.io.tables import all_listed, listed
 from xsns_stream.language_labels import Labels
 from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
+#: Share of the pairs of different languages that have a score in a matrix.
+_FULL: Final = 0.9
+
 
 def mean_note(means: set[str]) -> Iterator[str]:
-    """Yield a note on lines and columns that were not read because they contain means or totals."""
+    """Yield a note on lines and columns that were not read because they contain means or totals.
+
+    `means` are their labels.
+    """
     if means:
         yield (
             f"these labels were not read, because they are means or totals: {listed(sorted(means))}; "
@@ -23,13 +31,16 @@ def mean_note(means: set[str]) -> Iterator[str]:
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:
-    """Yield a note on the lines that were read as scores of a trivial answer."""
+    """Yield a note on the lines that were read as scores of a trivial answer; `labels` are their labels."""
     if labels:
         yield f"lines read as scores of the trivial answer: {listed(sorted(labels))}."
 
 
 def skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
-    """Yield a note on everything that was left out because `skip_unknown` is set."""
+    """Yield a note on all cells that were left out because `skip_unknown` is set.
+
+    `problems` are the reasons, each a sentence without its full stop.
+    """
     if problems:
         yield f"{left_out.scores} of {left_out.of} scores are left out: {'; '.join(problems)}."
 
@@ -60,10 +71,13 @@ def number_notes(read: ReadCells) -> Iterator[str]:
 def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
     """Yield a note if every target is a source, but not every source is a target.
 
-    Usually every source is a target, because a language with training data nearly always has test data.
+    In a matrix, every source is usually a target, because a language with training data nearly always has test data.
+    A table with few of the pairs is not a matrix: its authors have chosen targets, and then sources for each of them.
     """
     more = set(scores.sources) - set(scores.targets)
-    if more and set(scores.targets) < set(scores.sources) and not transpose:
+    between = ~own_pairs(scores)
+    full = np.isfinite(scores.values[between]).mean() >= _FULL if between.any() else False
+    if more and full and set(scores.targets) < set(scores.sources) and not transpose:
         count = "1 source is not a target" if len(more) == 1 else f"{len(more)} sources are not targets"
         yield (
             f"this looks transposed: every target is also a source, and {count}, although "
@@ -85,7 +99,7 @@ def own_language_note(scores: TransferScores) -> Iterator[str]:
     In this case smaller scores may be better.
     """
     values = scores.values
-    own = np.array([[source == target for target in scores.targets] for source in scores.sources])
+    own = own_pairs(scores)
     finite = np.isfinite(values)
     if (own & finite).sum() < 2 or not (~own & finite).any():
         return

@@ -137,7 +137,15 @@ def import_scores(
 def _merged(
     paths: Sequence[Path], name: str, options: ReadOptions, seeds: Sequence[int], notes: Sequence[str]
 ) -> RawScores:
-    """Read all files of one import, and return the cells of all files as one object."""
+    """Read all files of one import, and return the cells of all files as one object.
+
+    Args:
+        paths: The files.
+        name: The format of the files.
+        options: The options of the reader.
+        seeds: The seed of each file; empty if no seeds were given.
+        notes: Notes that precede those of the reader.
+    """
     raws = [_reader(name)(one, options) for one in paths]
     if seeds:
         raws = [_with_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
@@ -268,7 +276,7 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
 
 def _with_seed(raw: RawScores, seed: int) -> RawScores:
     if any(cell.seed is not None for cell in raw.cells):
-        raise UsageError("the file contains seeds.", "leave --seed out.")
+        raise UsageError("the file already contains seeds.", "omit --seed.")
     return replace(raw, cells=tuple(cell._replace(seed=seed) for cell in raw.cells))
 
 
@@ -339,7 +347,10 @@ def _labels_that(meets: Callable[[str], bool], cells: Sequence[RawCell], rename:
 
 
 def _trivial_answers(floors: Sequence[RawCell], codes: Mapping[str, str | None]) -> dict[str, float]:
-    """Return {target: best score of any trivial answer}, from the cells in lines of trivial answers."""
+    """Return {target: best score of any trivial answer} from `floors`, the cells in lines of trivial answers.
+
+    `codes` is {label: code}; labels without a code are left out.
+    """
     read = read_cells((cell.source, cell.target, cell.score) for cell in floors)
     best: dict[str, float] = {}
     for cell, number in zip(floors, read.values, strict=True):
@@ -382,7 +393,10 @@ def _with_remedies(
 
 
 def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, problems: Problems) -> tuple[str, list[str]]:
-    """Return the unit of the scores, and notes. If the check raises an error, add the error to the problems."""
+    """Return the unit of the scores, and notes; if a check of the unit fails, add its error to the problems.
+
+    `read` are the cells as numbers, and `requested` is the unit that the user gave, which may be empty.
+    """
     try:
         return check_unit(scores, check_percent_signs(read, requested))
     except XsnsError as error:

@@ -210,7 +210,10 @@ def _label_column(table: TextTable) -> int:
 
 
 def _score_columns(table: TextTable, label: int) -> tuple[list[int], list[int]]:
-    """Return the indices of the columns of scores, and those of other columns that contain text or have a name."""
+    """Return the indices of the columns of scores, and the indices of columns that are not read.
+
+    `label` is the index of the column with the labels of the lines. Columns without name and text are in neither list.
+    """
     kept, dropped = [], []
     for index, name in enumerate(table.header):
         if index == label:
@@ -291,6 +294,8 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
 def _header_with_names_above(rows: Sequence[Line], start: int) -> tuple[int, tuple[str, ...], Sequence[Line]]:
     """Return the line number of the header, its fields, and the lines above that are not part of the header.
 
+    `start` is the index in `rows` of the line with names of columns for sources and targets.
+
     If source and target are the index of a pandas frame, pandas writes the names of the other columns on a separate
     line above the names of the index. The two lines are merged.
     """
@@ -318,7 +323,10 @@ def _long_names(header: Sequence[str]) -> Iterator[str]:
 
 
 def _with_seeds(names: tuple[str, ...], table: TextTable) -> tuple[str, ...]:
-    """Return the names of the columns; a single column of runs becomes `seed` if there is no column `seed`."""
+    """Return the names of the columns; if only one column contains numbers of runs, its name becomes `seed`.
+
+    The names do not change if there is already a column `seed`.
+    """
     runs = [
         index
         for index, name in enumerate(names)

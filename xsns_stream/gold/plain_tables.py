@@ -14,7 +14,7 @@ from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
 from xsns_stream.io.numbers import cell_number, to_number
 from xsns_stream.io.tables import TextTable, listed, read_rows
 
-#: All seeds are below this number, so that no file format rounds them.
+#: All seeds are below this number, because some file formats round larger numbers.
 LARGEST_SEED: Final = 2**53
 #: The name of a column with its unit, such as `Accuracy (%)`, `F1 [%]` or `BLEU %`.
 _PERCENT_SIGN: Final = re.compile(r"\s*[(\[]?\s*(?:%|percent|in %)\s*[)\]]?$", re.IGNORECASE)

@@ -16,7 +16,7 @@ class Remedy:
     Attributes:
         options: Options to add, such as `("--rename", "Swahly=sw", "--skip-unknown")`.
         without: Options to leave out, such as `("--transpose",)`.
-        by_hand: Whether some problems cannot be solved by options, so that the user has to edit the file.
+        by_hand: Whether the user has to edit the file, because options cannot solve all problems.
         kept: Number of scores that would be imported with these options; None if unknown.
     """
 
@@ -55,7 +55,7 @@ class Problems:
         hints: Sentences on the remedies, without their full stops.
         options: Options to add, which solve problems.
         without: Options to leave out.
-        by_hand: Whether some problems cannot be solved by options, so that the user has to edit the file.
+        by_hand: Whether the user has to edit the file, because options cannot solve all problems.
         in_file: Whether some problems concern the file itself, not only the options.
         kept: Number of scores that would be imported with these options; None if unknown.
     """

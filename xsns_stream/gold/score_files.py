@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.axes import own_pairs
 from xsns_stream.gold.checking import check_range
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import read_parquet, write_csv, write_parquet
@@ -31,7 +32,6 @@ from xsns_stream.io.tables import (
     read_table,
     to_codes,
 )
-from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def read_scores(path: str | Path) -> TransferScores:
     file = Path(path)
     if file.suffix.lower() not in SCORE_FORMATS:
         raise UsageError(
-            f"'{path}' is not a file of gold scores.", "make one with `xsns-stream gold import FILE -o gold.parquet`."
+            f"'{path}' is not a file of gold scores.",
+            "write gold scores with `xsns-stream gold import FILE -o gold.parquet`.",
         )
     try:
         scores = _READERS[file.suffix.lower()](file)
@@ -116,7 +117,7 @@ def read_scores(path: str | Path) -> TransferScores:
     for labels in (scores.sources, scores.targets):
         if repeated := labels_by_shared_code(to_codes(labels)):
             one = next(iter(repeated.values()))
-            raise XsnsError(f"'{file}' has {listed(one)} for one language.", _IMPORT_AGAIN)
+            raise XsnsError(f"labels in '{file}' name the same language: {listed(one)}.", _IMPORT_AGAIN)
     check_range(scores)
     return scores
 
@@ -246,6 +247,11 @@ def _on_axes(
 ) -> TransferScores:
     """Return the scores in the lines of a file as transfer scores with labelled axes.
 
+    Args:
+        axes: {`regimes`, `seeds`, `sources`, `targets`: labels of the axis}.
+        facts: The other attributes of the scores, such as the task.
+        lines: (regime, seed, source, target, score) of each line.
+
     Raises:
         KeyError: A label is not on its axis.
         ValueError: A score occurs twice.
@@ -295,9 +301,9 @@ class ScoreSummary:
 
 
 def summarise(scores: TransferScores) -> ScoreSummary:
-    """Return statistics of the main regime."""
+    """Return statistics of the scores of the main regime, averaged over seeds."""
     values = scores.values
-    own = np.array([[target in constituents(source) for target in scores.targets] for source in scores.sources])
+    own = own_pairs(scores)
     known = np.isfinite(values)
     others = np.where(own, np.nan, values)
     between, itself = others[np.isfinite(others)], values[own & known]

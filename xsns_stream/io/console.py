@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.io.escaping import visible
+
+#: Characters of the rules of tables.
+_RULE: Final = "─ "
 
 
 class VisibleConsole(Console):
@@ -24,8 +28,18 @@ class VisibleConsole(Console):
         raise BrokenPipeError
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print objects, with invisible characters in their texts escaped."""
-        super().print(*map(_made_visible, objects), **options)
+        """Print objects, with invisible characters in their texts escaped.
+
+        In files and pipes, lines do not end in blanks, and the rules of tables are as long as the longest line.
+        """
+        shown = map(_made_visible, objects)
+        if self.is_terminal or self.is_jupyter or self.quiet:
+            super().print(*shown, **options)
+            return
+        with self.capture() as captured:
+            super().print(*shown, **options)
+        self.file.write(_trimmed(captured.get()))
+        self.file.flush()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render an object, and escape texts that :meth:`print` does not see, such as those of a progress bar."""
@@ -55,3 +69,10 @@ def _made_visible(shown: Any) -> Any:
         for part in shown.renderables:
             _made_visible(part)
     return shown
+
+
+def _trimmed(text: str) -> str:
+    """Return a text whose lines do not end in blanks, and whose rules are not longer than its other lines."""
+    lines = [line.rstrip() for line in text.split("\n")]
+    longest = max((cell_len(line) for line in lines if line.strip(_RULE)), default=0)
+    return "\n".join(line if line.strip(_RULE) else line[:longest] for line in lines)

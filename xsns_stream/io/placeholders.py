@@ -28,7 +28,7 @@ class Placeholder(NamedTuple):
 
 
 def placeholder(beginning: bytes) -> Placeholder | None:
-    """Return a description of the placeholder; None if the file is not a placeholder.
+    """Return a description of a file that is only a placeholder for another file; None for any other file.
 
     Args:
         beginning: The first bytes of the file, or the whole file.

@@ -144,7 +144,7 @@ def _without_margins(rows: TextRows) -> TextRows:
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *FRAMES)) -> TextRows:
-    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a file of a frame.
+    """Read the rows of the table in a file: CSV, TSV, Markdown, LaTeX, plain text, Parquet or JSON Lines.
 
     Rows may have different numbers of fields.
 
@@ -417,16 +417,12 @@ _LISTED: Final = 12
 _ALL: Final = 1000
 
 
-def listed(names: Sequence[str]) -> str:
-    """Join names with commas: the first few names, and how many other names there are."""
-    return _join(names, _LISTED)
+def listed(names: Sequence[str], most: int = _LISTED) -> str:
+    """Join the first `most` names with commas, followed by the number of the remaining names if there are any."""
+    shown = ", ".join(map(visible, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def all_listed(names: Sequence[str]) -> str:
-    """Join names with commas: up to a thousand names, and how many other names there are."""
-    return _join(names, _ALL)
-
-
-def _join(names: Sequence[str], most: int) -> str:
-    shown = ", ".join(map(visible, names[:most]))
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    """Join up to a thousand names with commas; see :func:`listed`."""
+    return listed(names, _ALL)

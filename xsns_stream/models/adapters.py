@@ -137,7 +137,10 @@ def open_adapter(folder: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _check_alone(folder: Path, name: str) -> None:
-    """Raise an error if a folder has other weights than those of one adapter."""
+    """Raise an error if a folder contains no weights of an adapter, or other safetensors files beside them.
+
+    `name` is the name of the adapter, for messages.
+    """
     others = sorted(path.name for path in folder.glob("*.safetensors") if path.name != WEIGHTS)
     if others:
         raise ModelError(
@@ -149,7 +152,7 @@ def _check_alone(folder: Path, name: str) -> None:
         below = sorted(path.parent.name for path in folder.glob(f"*/{ADAPTER}"))
         if below:
             raise ModelError(
-                f"the folder '{name}' has no weights of an adapter, which are in folders below it: {', '.join(below)}.",
+                f"the folder '{name}' has no weights of an adapter; they are in a folder below it: {', '.join(below)}.",
                 f"give one of them: --model '{Path(name) / below[0]}'.",
             )
         pickled = (folder / "adapter_model.bin").exists()
@@ -197,6 +200,8 @@ def _read(folder: Path, name: str) -> _Adapter:
 
 def _check_settings(settings: Mapping[str, Any], name: str) -> None:
     """Check `adapter_config.json`.
+
+    `name` is the name of the adapter, for messages.
 
     Raises:
         UnusableError: A setting has a wrong type, or no base model is named.
@@ -251,6 +256,8 @@ def _is_number(value: Any) -> bool:
 def _base(adapter: _Adapter, name: str) -> Checkpoint:
     """Return the checkpoint of the base model.
 
+    `name` is the name of the adapter, for messages.
+
     Its path may be relative to the folder of the adapter, or to the working folder.
     """
     given = str(adapter.settings["base_model_name_or_path"])
@@ -273,6 +280,8 @@ def _base(adapter: _Adapter, name: str) -> Checkpoint:
 
 def _objective(adapter: _Adapter, base: Checkpoint, name: str) -> tuple[str, int | None]:
     """Return the objective of a merged model, and its number of labels (None if the objective is not a classification).
+
+    `name` is the name of the adapter, for messages.
 
     It is the task of the adapter if the adapter contains a head for it; otherwise the objective of the base model.
     """
@@ -308,7 +317,10 @@ def _origin(adapter: _Adapter, base: Checkpoint) -> dict[str, Any]:
 
 
 def _tokenizer(adapter: _Adapter, base: Checkpoint, name: str) -> Callable[[], Any]:
-    """Return a function that loads the tokenizer of the adapter or, if its folder has none, of the base model."""
+    """Return a function that loads the tokenizer of the adapter or, if its folder has none, of the base model.
+
+    `name` is the name of the adapter, for messages.
+    """
     if (adapter.folder / "tokenizer.json").exists():
         return lambda: load_tokenizer(adapter.folder, name, base.config)
     return base.tokenizer
@@ -380,7 +392,10 @@ def _prefix(adapter: _Adapter, model: Any) -> str:
 
 
 def _check_fit(adapter: _Adapter, model: Any, prefix: str, name: str) -> None:
-    """Raise an error if the modules or the tensors of an adapter do not fit its base model; see :func:`_prefix`."""
+    """Raise an error if the modules or the tensors of an adapter do not fit its base model; see :func:`_prefix`.
+
+    `name` is the name of the adapter, for messages.
+    """
     modules, state = dict(model.named_modules()), model.state_dict()
     unlike = f"the adapter '{name}' does not fit its base model ({type(model).__name__})"
     hint = f"base_model_name_or_path in {ADAPTER} must name the model that the adapter was trained on."

@@ -91,6 +91,8 @@ def open_folder_or_file(path: Path, name: str, commit: str) -> Checkpoint:
 def tokenizer_of_folder(path: Path, name: str, commit: str) -> tuple[Any, Any]:
     """Return the configuration and the tokenizer of a model that is not an adapter, without checking its weights.
 
+    `path` is the folder or a GGUF file, `name` the name of the model for messages, and `commit` its Hub commit.
+
     Raises:
         ModelError: The configuration or the tokenizer cannot be read.
     """
@@ -156,14 +158,18 @@ def _de_quantised(checkpoint: Checkpoint, name: str, method: str) -> Checkpoint:
 
 
 def _no_safetensors(folder: Path, name: str) -> ModelError:
-    """Return the error for a folder without weights that are read; it shows a command to convert other weights."""
+    """Return the error for a folder without weights that are read; it shows a command to convert other weights.
+
+    `name` is the name of the model, for messages.
+    """
     if inner := model_folders(folder):
         return ModelError(
-            f"the folder '{name}' is not the folder of a model, which is in a folder below it: {listed(inner)}.",
+            f"the folder '{name}' is not the folder of a model; it contains such a folder: {listed(inner)}.",
             f"give the folder of the model: --model '{Path(name) / inner[-1]}'.",
         )
     found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
-    only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
+    are = ", which is" if len(found) == 1 else " and others, which are"
+    only = f" It has {found[0]}{are} not read." if found else ""
     from_hub = folder.parent.name == "snapshots"
     gguf = "; from a repository with GGUF files, download one file with `hf download` and give its path"
     revision = "also try `--revision refs/pr/N` if the page of the model on the Hub has a pull request that adds them"
@@ -196,6 +202,8 @@ def _class_for(folder: Path) -> str:
 def config_alone(folder: Path, name: str) -> Any:
     """Return the configuration of a folder without checking its weights.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: The configuration cannot be read.
     """
@@ -210,6 +218,8 @@ def config_alone(folder: Path, name: str) -> Any:
 def configuration_of(folder: Path, name: str) -> dict[str, Any]:
     """Return the content of `config.json` of a folder, after checking its types.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: The file is missing or invalid.
     """
@@ -220,7 +230,10 @@ def configuration_of(folder: Path, name: str) -> dict[str, Any]:
 
 
 def unreadable(what: str, name: str, error: UnusableError) -> ModelError:
-    """Return the error for a part of a model (`what`, such as `configuration`) that cannot be read."""
+    """Return the error for a part of a model (`what`, such as `configuration`) that cannot be read.
+
+    `name` is the name of the model, for messages.
+    """
     return ModelError(
         f"the {what} of model '{name}' cannot be read: {error}.",
         error.hint or "the files may be incomplete; download or export them again.",
@@ -232,6 +245,8 @@ def unreadable(what: str, name: str, error: UnusableError) -> ModelError:
 
 def _gguf_file(folder: Path, name: str) -> Path | None:
     """Return the GGUF file of a folder; None if the folder has safetensors or no GGUF file.
+
+    `name` is the name of the model, for messages.
 
     If `folder` is a file, it is returned.
 
@@ -296,7 +311,10 @@ def _gguf(path: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _pretrained_class(config: Any, name: str) -> Any:
-    """Return the transformers class of a model with the head of its pre-training."""
+    """Return the transformers class of a model with the head of its pre-training.
+
+    `name` is the name of the model, for messages.
+    """
     from xsns_stream.models.auto_classes import model_class, resolve
 
     return model_class(config, resolve(config, "auto", name))
@@ -305,7 +323,10 @@ def _pretrained_class(config: Any, name: str) -> Any:
 def _tokenizer_of_gguf(
     path: Path, header: GgufHeader, config: Any, name: str
 ) -> tuple[Callable[[], Any], Iterable[str]]:
-    """Return a function that loads the tokenizer of a GGUF file, and notes on a tokenizer.json beside the file."""
+    """Return a function that loads the tokenizer of a GGUF file, and notes on a tokenizer.json beside the file.
+
+    `name` is the name of the model, for messages.
+    """
     beside = path.parent / "tokenizer.json"
     if not beside.is_file():
         return lambda: read_tokenizer(path, header, name), ()

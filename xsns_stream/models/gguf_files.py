@@ -86,7 +86,10 @@ class GgufHeader:
 
 
 def needs_package(name: str) -> ModelError:
-    """Return the error for a GGUF file if the package gguf is not installed."""
+    """Return the error for a GGUF file if the package gguf is not installed.
+
+    `name` is the name of the model, for messages.
+    """
     return ModelError(
         f"the model '{name}' is a GGUF file, and the package gguf, which reads it, is not installed.",
         "install it with `pip install 'xsns-stream[gguf]'`.",
@@ -151,7 +154,10 @@ def check_magic(beginning: bytes, name: str) -> None:
 
 
 def _check_whole(header: GgufHeader, name: str) -> None:
-    """Check that a file contains a whole model."""
+    """Raise an error if a file does not contain a whole model: it is one of several files, or contains no tensors.
+
+    `name` is the name of the file, for messages.
+    """
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         first = name.replace(f"-{header.metadata.get('split.no', 0) + 1:05}-of-", "-00001-of-")
         raise UnusableError(

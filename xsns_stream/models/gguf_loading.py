@@ -39,6 +39,8 @@ _TOKENS: Final = "tokenizer.ggml.tokens"
 def check_architecture(header: GgufHeader, name: str) -> None:
     """Raise an error if the architecture of a GGUF file is not read.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: The architecture is not in :data:`~xsns_stream.models.gguf_config.ARCHITECTURES`.
     """
@@ -51,6 +53,8 @@ def check_architecture(header: GgufHeader, name: str) -> None:
 
 def read_fields(path: Path, header: GgufHeader, name: str) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of the configuration of a GGUF file, and notes on metadata that is not used.
+
+    `name` is the name of the model, for messages.
 
     Raises:
         ModelError: The metadata is incomplete, or describes a computation that transformers does not have.
@@ -110,6 +114,8 @@ def read_state(path: Path, header: GgufHeader, config: Any, kind: Any, name: str
 
 def read_tokenizer(path: Path, header: GgufHeader, name: str) -> Any:
     """Return the tokenizer that a GGUF file contains.
+
+    `name` is the name of the model, for messages.
 
     Raises:
         ModelError: The file contains no tokenizer, or one of a kind that transformers does not read.

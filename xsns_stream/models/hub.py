@@ -37,6 +37,9 @@ _DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, er
 def locate(name: str, revision: str | None) -> tuple[Path, str]:
     """Return the folder or the GGUF file of a model, and its Hub commit, which is empty for local files.
 
+    `name` is `mini`, the path of a folder or of a GGUF file, or a Hub id. `revision` is a commit, branch or tag on the
+    Hub.
+
     Raises:
         ModelError: There is no such folder or file, or the Hub does not provide the model.
     """
@@ -87,7 +90,10 @@ def _hint_on_name(name: str) -> str:
 
 
 def _failed_download(name: str, revision: str | None, error: Exception) -> ModelError:
-    """Return the error for a failed download of a model; its message contains the cause, and its hint a remedy."""
+    """Return the error for a failed download of a model; its message contains the cause, and its hint a remedy.
+
+    `name` is the Hub id, and `error` the error of the download.
+    """
     from huggingface_hub.errors import HFValidationError
 
     if isinstance(error, HFValidationError):
@@ -100,7 +106,10 @@ def _failed_download(name: str, revision: str | None, error: Exception) -> Model
 
 
 def _answer_of_hub(name: str, revision: str | None, error: Exception) -> tuple[str, str] | None:
-    """Return (cause, hint) for an error response of the Hub; None if the Hub did not respond."""
+    """Return (cause, hint) for an error response of the Hub; None if the Hub did not respond.
+
+    `name` is the Hub id, and `error` the error of the download.
+    """
     from huggingface_hub import errors
 
     match error:

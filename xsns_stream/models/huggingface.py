@@ -119,7 +119,10 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def needs_own_code(name: str, what: str) -> ModelError:
-    """Return the error for a model whose configuration or tokenizer (`what`) needs code that comes with the model."""
+    """Return the error for a model whose configuration or tokenizer (`what`) needs code that comes with the model.
+
+    `name` is the name of the model, for messages.
+    """
     return ModelError(
         f"the {what} of model '{name}' cannot be read: it needs code that comes with the model (auto_map), and "
         "such code is never run.",
@@ -130,6 +133,8 @@ def needs_own_code(name: str, what: str) -> ModelError:
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
     """Return the error for a transformers class that cannot be imported; it shows a command to repair this.
+
+    `name` is the name of the model, for messages.
 
     The cause is the installation and not the files of the model.
     """

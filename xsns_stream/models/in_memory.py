@@ -201,7 +201,10 @@ def state_digest(model: Any) -> str:
 
 
 def _objective_of(model: Any, name: str) -> str:
-    """Return the objective of a model, determined from its class or the base classes of its class."""
+    """Return the objective of a model, determined from its class or the base classes of its class.
+
+    `name` is the name of the model, for messages.
+    """
     names = {base.__name__ for base in type(model).__mro__}
     for objective in OBJECTIVES:
         if names & classes_of(objective) and (objective in TASKS or fits(model.config, objective)):

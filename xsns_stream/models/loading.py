@@ -177,6 +177,8 @@ def open_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
 def open_tokenizer(name: str, revision: str | None = None) -> tuple[Any, Any, str]:
     """Return the configuration and the tokenizer of a model, and its Hub commit, without reading its weights.
 
+    The arguments are those of :func:`open_checkpoint`.
+
     Raises:
         ModelError: The model does not exist, or its configuration or its tokenizer cannot be read.
     """
@@ -204,6 +206,8 @@ def check_python() -> None:
 def _padding_from_tokenizer(checkpoint: Checkpoint, name: str, config: Any) -> tuple[str, ...]:
     """Set the padding id from the tokenizer if the model needs one and its configuration has none; return notes.
 
+    `name` is the name of the model, for messages.
+
     RoBERTa and related models compute positions from this id and cannot run without it.
     """
     text = config.get_text_config()
@@ -220,7 +224,10 @@ def _padding_from_tokenizer(checkpoint: Checkpoint, name: str, config: Any) -> t
 
 
 def _note_on_adapters(folder: Path, name: str) -> tuple[str, ...]:
-    """Return a note if subfolders of a model's folder contain adapters; it says that they are not loaded."""
+    """Return a note if subfolders of a model's folder contain adapters; it says that they are not loaded.
+
+    `name` is the name of the model, for messages.
+    """
     found = sorted({*folder.glob(f"*/{ADAPTER}"), *folder.glob(f"*/*/{ADAPTER}")})
     if not found:
         return ()
@@ -233,7 +240,10 @@ def _note_on_adapters(folder: Path, name: str) -> tuple[str, ...]:
 
 
 def _notes(name: str, model: Any, fields: Mapping[str, Any], tensors: Tensors, dtype: str) -> Iterator[str]:
-    """Yield notes on rounding of the weights, and on parts of the checkpoint that are not loaded."""
+    """Yield notes on rounding of the weights, and on parts of the checkpoint that are not loaded.
+
+    `name` is the name of the model, `fields` its configuration, and `tensors` are the tensors of its weights.
+    """
     if dtype != "float32":
         yield f"the weights are in {dtype}, so gradients are rounded to {dtype}; squares and sums are float32."
     if fields.get("auto_map"):

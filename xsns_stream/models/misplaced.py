@@ -80,7 +80,7 @@ def check_prefix(name: str, missing: set[str], tensors: Tensors) -> None:
 
 
 def _prefixes(key: str) -> Iterator[str]:
-    """Yield the prefixes of a tensor name that end in a dot."""
+    """Yield each beginning of the tensor name `key` that ends in a dot."""
     yield from (key[: match.end()] for match in re.finditer(r"\.", key))
 
 

@@ -117,6 +117,8 @@ def check_layers(fields: Fields, tensors: Tensors | None) -> None:
 def make_config(folder: Path, name: str, fields: Fields) -> Any:
     """Return the transformers configuration of a folder. Its `config.json` must have been checked before.
 
+    `name` is the name of the model, for messages, and `fields` is the content of `config.json`.
+
     Raises:
         ModelError: transformers does not support this kind of model, or refuses the values.
     """
@@ -136,6 +138,8 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
 
 def config_of_fields(fields: Fields, name: str) -> Any:
     """Return the transformers configuration of fields that were checked.
+
+    `name` is the name of the model, for messages.
 
     Raises:
         ModelError: transformers refuses the values.

@@ -54,6 +54,8 @@ def is_plain(tensors: Tensors) -> bool:
 def check_method(name: str, method: str) -> None:
     """Raise an error if weights of a method cannot be de-quantised.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: transformers does not de-quantise the method, or a package is not installed.
     """

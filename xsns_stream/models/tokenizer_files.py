@@ -217,7 +217,10 @@ def _check_model(model: Any, name: str) -> None:
 
 
 def _check_post_processor(part: Any, name: str) -> None:
-    """Raise an error if a post-processor (a `part` of the file) is invalid or adds too many tokens to each text."""
+    """Raise an error if a post-processor (a `part` of the file) is invalid or adds too many tokens to each text.
+
+    `name` is the name of the file, for messages.
+    """
     for step in _steps(part, "processors", name):
         for side in ("single", "pair"):
             if len(_list(step.get(side), f"{name}: the post-processor's {side}")) > MOST_STEPS:
@@ -271,7 +274,10 @@ def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _possible_growth(normaliser: Any, name: str) -> float:
-    """Return an upper bound of the factor by which the steps of a normaliser may lengthen a text."""
+    """Return an upper bound of the factor by which the steps of a normaliser may lengthen a text.
+
+    `name` is the name of the file, for messages.
+    """
     growth = 1.0
     for step in _steps(normaliser, "normalizers", name):
         kind = step["type"]
@@ -312,6 +318,8 @@ _HARMLESS: Final = frozenset(
 def _longest_mapped(charsmap: Any, name: str) -> int:
     """Return the length in bytes of the longest replacement text in a character map of SentencePiece.
 
+    `charsmap` is the map in base64, and `name` the name of the file, for messages.
+
     The character map consists of the size of a trie, the trie, and replacement texts that end in NUL. The longest
     replacement text of NFKC has 33 bytes.
     """
@@ -330,6 +338,8 @@ def _longest_mapped(charsmap: Any, name: str) -> int:
 
 def _try_out(normaliser: Fields, name: str) -> None:
     """Normalise short texts in a separate process with limited memory and time.
+
+    `name` is the name of the file, for messages.
 
     Raises:
         UnusableError: The process failed, or the normaliser made a text far longer.

@@ -140,7 +140,10 @@ def refuse_bytes(name: str, kind: object) -> None:
 
 
 def _refuse_missing_reader(folder: Path, name: str, error: Exception) -> None:
-    """Raise an error if a package that is needed to read the vocabulary of a tokenizer is not installed."""
+    """Raise an error if a package that is needed to read the vocabulary of a tokenizer is not installed.
+
+    `name` is the name of the model, for messages, and `error` the error that the tokenizer caused.
+    """
     if (folder / "tokenizer.json").is_file():
         return
     files = sorted(path for path in folder.iterdir() if path.name.endswith((".model", ".tiktoken")))
@@ -259,6 +262,8 @@ def prepare_classifier(model: Any, tokenizer: Any, name: str) -> int:
 
 def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
     """Yield a note if a tokenizer does not add its token for the beginning of a text.
+
+    `name` is the name of the model, for messages.
 
     If the tokens for beginning and end are the same, as in GPT-2, the token separates documents and is not part of a
     text; there is then no note.

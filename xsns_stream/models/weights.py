@@ -141,6 +141,8 @@ def _head_names(model: Any) -> set[str]:
 def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype: str) -> None:
     """Check that the class of the model can be imported, and that its size fits the weights.
 
+    `name` is the name of the model, for messages.
+
     Raises:
         ModelError: The class cannot be imported, or the configuration describes a far larger model.
     """

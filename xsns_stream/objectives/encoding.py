@@ -44,7 +44,7 @@ class EncodedExample:
 
     @property
     def input_ids(self) -> Ids:
-        """The tokens, int64 [T]."""
+        """The token ids of the example, int64 [T]."""
         return self.arrays["input_ids"]
 
     @property
@@ -54,7 +54,7 @@ class EncodedExample:
 
     @property
     def longest(self) -> int:
-        """The length of the longest array of the example."""
+        """The length of the longest array of the example, in tokens."""
         return max(array.size for array in self.arrays.values())
 
 
@@ -91,7 +91,7 @@ class Objective(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the objective; see `make_objective`."""
+        """Name of the objective, such as `masked-lm`."""
 
     @property
     def max_length(self) -> int:

@@ -7,7 +7,7 @@ language is recorded, and the other languages are still measured. An error of th
 because every row would raise it.
 
 * `build`: the function `build`; `settings`: its settings; `run_build`: the loop over rows; `rows`: text and commit of a
-  row; `measure`: Fisher values of a row.
+  row; `measure`: Fisher values of a row; `repeatability`: its halves, folds and stability curve.
 * `baselines`: the function `baseline`, and baselines from tables; `text_baselines`: text and model of baselines from
   text; `stored_text`: the text and model that a store records; `model_baselines`: definitions and settings of baselines
   from text; `baseline_run`: the pass over the text; `baseline_values`: the values that each baseline collects;

@@ -151,7 +151,7 @@ class BaselineRun:
         return self.loaded
 
     def one_seed(self, seed: int) -> Matrices:
-        """Return the matrices [S, T] of one seed."""
+        """Compute all baselines on the examples of one seed; return {name of a matrix: values [S, T]}."""
         with ExitStack() as undo:
             folder = undo.enter_context(scratch_folder(SCRATCH_PREFIX, self.settings.scratch))
             collectors = self.collectors(seed, folder, undo)
@@ -319,7 +319,9 @@ class BaselineRun:
             )
 
     def finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
-        """Return the matrices [S, T] of a seed; rows and columns of languages that failed are NaN.
+        """Return {name of a matrix: values [S, T]} of a seed, from collectors to which all languages were added.
+
+        The rows and columns of languages that failed are NaN.
 
         Raises:
             CorpusError: No source, no target, or fewer than two languages are left. The message contains the first

@@ -61,7 +61,7 @@ class Collector(Protocol):
     """Collector of the values of one baseline, for all languages and one seed."""
 
     def add_text(self, text: LanguageText) -> None:
-        """Add the text of a language."""
+        """Compute and keep the values of a language from its text."""
 
     def value(self, language: str) -> Any:
         """Return the values of a language: a small object, or the path of a file that contains the values."""
@@ -70,7 +70,7 @@ class Collector(Protocol):
         """Add the values of a language that :meth:`value` returned in another process."""
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Return {name: matrix [S, T]} for languages whose values were added."""
+        """Return {name of a matrix: values [S, T]}; the values of all sources and targets must have been added."""
 
 
 class StatesCollector(Collector, Protocol):
@@ -156,7 +156,7 @@ class EmbeddingsCollector:
         self._examples: dict[str, int] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Start the sums of token states for a language."""
+        """Set the sums of token states of a language to zero; the states are added later, batch by batch."""
         assert text.plain is not None
         self._examples[text.language] = len(text.plain.examples)
         self._sums.pop(text.language, None)

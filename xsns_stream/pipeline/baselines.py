@@ -23,7 +23,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import Difference, PredictorRecord, differences
 
 if TYPE_CHECKING:
-    from xsns_stream.types import Reals
+    pass
 
 
 @dataclass(frozen=True)
@@ -388,26 +388,13 @@ def file_baseline(
 
 
 def _restricted(matrix: SimilarityMatrix, requested: RequestedLanguages, file: str) -> SimilarityMatrix:
-    """Return the rows and columns of a matrix that belong to the requested languages."""
+    """Return the part of a matrix for the requested languages, labelled with the codes that were requested."""
     from xsns_stream.baselines.language_values import restrict
 
     rows = restrict(matrix.sources, requested.sources, f"'{file}'")
     columns = restrict(matrix.targets, requested.targets, f"'{file}'")
-    down = [matrix.sources.index(code) for code in rows.values()]
-    across = [matrix.targets.index(code) for code in columns.values()]
-
-    def part(values: Reals | None) -> Reals | None:
-        return None if values is None else values[..., down, :][..., across]
-
-    return replace(
-        matrix,
-        sources=tuple(rows),
-        targets=tuple(columns),
-        values=matrix.values[down][:, across],
-        chance=part(matrix.chance),
-        per_seed=part(matrix.per_seed),
-        standard_error=part(matrix.standard_error),
-    )
+    part = matrix.between(tuple(rows.values()), tuple(columns.values()))
+    return replace(part, sources=tuple(rows), targets=tuple(columns))
 
 
 def baselines_in_folders(

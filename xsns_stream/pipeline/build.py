@@ -30,6 +30,7 @@ from xsns_stream.pipeline.events import (
     reasons_of,
 )
 from xsns_stream.pipeline.finished_builds import finished_build, remember_finished
+from xsns_stream.pipeline.prepare_build import refuse_other_settings
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
@@ -143,8 +144,8 @@ def build(
 ) -> SubNetworkStore | BuildResult | BuildPlan:
     """Measure languages and write their sub-networks to a store, like the command `xsns-stream build`.
 
-    Rows that the store contains are skipped, so that another call continues an interrupted build. Each row is committed
-    as soon as it is finished.
+    Rows that the store contains are skipped. Another call therefore continues an interrupted build. Each row is
+    committed as soon as it is finished.
 
     >>> import tempfile, xsns_stream as xs
     >>> texts = {"sw": ["Habari ya asubuhi.", "Karibu sana."], "fi": ["Hyvää huomenta.", "Tervetuloa meille."]}
@@ -191,11 +192,11 @@ def build(
         :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
-        PartialError: Some rows failed; the others are committed.
+        PartialError: Some rows failed; the other rows are committed.
         IncompatibleError: The store contains another experiment; the message names the fields that differ.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.
-        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
+        ModelError, StoreError: No row can be measured or written, because of the model or the store.
     """
     cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     if isinstance(texts, BuildSettings):
@@ -243,11 +244,14 @@ def carry_out(
         from xsns_stream.pipeline.cluster_items import refuse_loaded_model
 
         refuse_loaded_model(plan.model)
+    refuse_other_settings(plan.settings, plan.model_options, store)
     if dry_run:
         settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
         return estimate_build(settings, loaded, store, on_event, workers)
     if (finished := finished_build(plan.settings, plan.model_options, store)) is not None:
         return finished
+    if plan.settings.missing_rows(store):
+        store.check_writable()
     if workers is not None:
         from xsns_stream.pipeline.cluster_build import run_build_on_cluster
 
@@ -377,10 +381,12 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
         return
     names = ", ".join(dict.fromkeys(row.language for row in result.failed))
     if isinstance(result, BuildPlan):
-        others = "the others can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
+        others = (
+            "the other rows can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
+        )
     else:
         finished = result.committed or result.skipped or result.by_others
-        others = "the others are committed." if finished else "nothing was committed."
+        others = "the other rows are committed." if finished else "nothing was committed."
     number = len(settings.rows())
     raise PartialError(
         f"{len(result.failed)} of {number:,} {'row' if number == 1 else 'rows'} failed: {names}.",

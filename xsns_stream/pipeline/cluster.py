@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
-from xsns_stream.pipeline.jobs import SAME_PACKAGES, Item, Job, Result, refuse_other_versions
+from xsns_stream.pipeline.jobs import SAME_PACKAGES, SAME_PACKAGES_EVERYWHERE, Item, Job, Result, refuse_other_versions
 from xsns_stream.types.provenance import library_versions
 
 if TYPE_CHECKING:
@@ -38,6 +38,10 @@ _LOST_S: Final = 60.0
 #: A `LocalCluster` replaces a worker that has ended. If the new worker has ended too when this time is over, Dask
 #: starts no further worker in its place. The time is therefore longer than any run.
 KEEP_PLACES: Final = {"distributed.deploy.lost-worker-timeout": "3650 days"}
+#: Seconds after which a worker that does not answer a short question is assumed to be stopped.
+_ANSWER_S: Final = 60.0
+#: Seconds that the end of a run waits until the workers have closed their sessions.
+_CLOSE_S: Final = 10.0
 _DIED: Final = "the worker died each time: it may have run out of memory, or may have been stopped."
 #: Largest number of times that an item is submitted, for each time that a worker may begin it.
 _SUBMISSIONS: Final = 5
@@ -123,7 +127,7 @@ def run_on_cluster(
     """
     if not items:
         return
-    check_workers(client)
+    check_workers(client, on_note)
     run = _ClientRun(client, job, options or ClusterOptions(), on_started, on_done, on_failed, on_note)
     with run.registered():
         run.loop(sorted(items, key=job.size, reverse=True))
@@ -141,7 +145,8 @@ class _Running:
 class _ClientRun(Generic[Item, Result]):
     """The state of one call of :func:`run_on_cluster`.
 
-    Dask calls the callbacks in its own threads. The callbacks therefore only put messages into a queue.
+    Dask calls the methods that receive its events in its own threads. These methods therefore only put messages into a
+    queue, and :meth:`loop` handles the messages.
     """
 
     client: Client
@@ -195,7 +200,10 @@ class _ClientRun(Generic[Item, Result]):
                 self.client.cancel(list(self.futures.values()), force=True)
             with suppress(Exception):
                 self.client.unsubscribe_topic(self.token)
-                self.client.unregister_worker_plugin(self.token)
+                # The method of the client has no time limit, and would wait for a worker that is stopped.
+                assert self.client.scheduler is not None
+                unregister = self.client.scheduler.unregister_worker_plugin
+                self.client.sync(unregister, name=self.token, callback_timeout=_CLOSE_S)
 
     def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
         message = event[1]
@@ -301,7 +309,7 @@ class _ClientRun(Generic[Item, Result]):
             times = f"begun {attempts} times" if attempts else f"given to workers {self.submitted[key]} times"
             if attempts == 1:
                 times, reason = "begun once", reason.replace(" each time", "")
-            hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
+            hint = "give workers more memory, give a smaller --batch or --max-length, or run the same command again."
             self.on_failed(item, XsnsError(f"it was {times}, and {reason}", hint), tuple(self.begun[key]))
             return
         if reason == _DIED and running is not None:
@@ -375,19 +383,55 @@ def _is_local(client: Client) -> bool:
     return isinstance(client.cluster, LocalCluster)
 
 
-def check_workers(client: Client) -> None:
-    """Check that all present workers have the same versions of the package and libraries as this process.
+def check_workers(client: Client, on_note: Callable[[str], None]) -> None:
+    """Check that the scheduler can load the package, and that all present workers have the libraries of this process.
+
+    Workers that do not answer within a minute are restarted.
+
+    Args:
+        client: A client of the cluster.
+        on_note: Called with a sentence for the user about a worker that does not answer.
 
     Raises:
-        IncompatibleError: A worker has another version of a library, or does not answer. The message names the
-            versions that differ.
+        IncompatibleError: The scheduler cannot load the package, or a worker has another version of a library, or does
+            not answer. The message names the versions that differ.
     """
+    own = library_versions()
     try:
-        versions = client.run(library_versions, on_error="return")
+        client.run_on_scheduler(library_versions)
+    except ImportError as error:
+        raise IncompatibleError(
+            f"the scheduler at {client.scheduler_info(n_workers=0)['address']} cannot load xsns-stream: {error}.",
+            SAME_PACKAGES_EVERYWHERE,
+        ) from error
+    try:
+        versions = _versions(client)
+        if versions is None:
+            _restart_silent(client, on_note)
+            versions = _versions(client)
+        if versions is None:
+            raise TimeoutError(f"no answer after {_ANSWER_S:,.0f} s")
     except Exception as error:
         raise IncompatibleError(
             f"the versions of a worker's packages cannot be determined: {error}.", SAME_PACKAGES
         ) from error
-    own = library_versions()
     for worker, theirs in versions.items():
         refuse_other_versions(worker, theirs, own)
+
+
+def _versions(client: Client) -> Mapping[str, Any] | None:
+    """Return {worker: versions of its libraries, or the error}; None if a worker does not answer."""
+    with suppress(TimeoutError):
+        versions: Mapping[str, Any] = client.run(library_versions, on_error="return", callback_timeout=_ANSWER_S)
+        return versions
+    return None
+
+
+def _restart_silent(client: Client, on_note: Callable[[str], None]) -> None:
+    """Restart all workers that do not answer; `on_note` is called with a sentence about each."""
+    for worker in client.scheduler_info(n_workers=-1)["workers"]:
+        try:
+            client.run(library_versions, workers=[worker], on_error="ignore", callback_timeout=_LOOK_S)
+        except TimeoutError:
+            on_note(f"the worker at {worker} does not answer, and is restarted.")
+            client.restart_workers([worker], timeout=30, raise_for_error=False)

@@ -94,7 +94,7 @@ class BaselineJob(Job[Row, Outcome]):
 
 
 def _ignore(event: BaselineEvent) -> None:
-    """Ignore an event."""
+    """Ignore an event on a worker, because the client has already shown it."""
 
 
 class BaselineSession(Session[Row, Outcome]):
@@ -105,11 +105,11 @@ class BaselineSession(Session[Row, Outcome]):
         self._texts = TextsAhead(run.read)
 
     def prepare(self, item: Row) -> None:
-        """Read the text of the next language."""
+        """Read the text of a row before it is measured."""
         self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> Outcome:
-        """Measure a language; return events, the record of its sample, and one value for each baseline."""
+        """Measure a row; return its events, the record of its sample, and one value for each baseline."""
         run = self._run
         events: list[BaselineEvent] = []
         run.notify = lambda event: None if isinstance(event, ExamplesDone) else events.append(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -73,7 +74,7 @@ class RowOutcome:
     """The report of a worker about a row.
 
     Attributes:
-        taken: Whether another build of the same store has claimed the row, so that the worker did nothing.
+        taken: Whether the worker did nothing, because another build of the same store has claimed the row.
         events: Notes on the row, followed by its commit or its failure. Empty if another process had committed the row.
         texts: Record of the text of the row.
         details: Machine and traceback of a failure; otherwise empty.
@@ -147,11 +148,11 @@ class BuildSession(Session[Row, RowOutcome]):
         self._texts = TextsAhead(lambda row: read_row(row, prepared, run))
 
     def prepare(self, item: Row) -> None:
-        """Read the text of the next row."""
+        """Read the text of a row before it is measured."""
         self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> RowOutcome:
-        """Measure and commit a row."""
+        """Measure a row and commit it to the store; return a report of the events."""
         from xsns_stream.fisher.model_state import caller_modes_off
 
         store = self._run.store
@@ -215,11 +216,25 @@ def run_build_on_cluster(
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
     refuse_loaded_model(model)
+    progress = BuildProgress(on_event)
+    with workers.reached(noting(progress.notify)) if settings.missing_rows(store) else nullcontext(workers) as reached:
+        return _build(settings, model, model_options, store, reached, progress)
+
+
+def _build(
+    settings: BuildSettings,
+    model: Any,
+    model_options: Mapping[str, Any],
+    store: SubNetworkStore,
+    workers: Workers,
+    progress: BuildProgress,
+) -> BuildResult:
+    """Check the experiment, let the workers measure the missing rows, and return the result of the build."""
     if settings.missing_rows(store):
         workers.preload()
     settings, loaded = load_for_build(settings, model, **model_options)
-    prepared = prepare_build(settings, loaded, store, on_event)
-    progress, notes = BuildProgress(on_event), loaded.notes
+    prepared = prepare_build(settings, loaded, store, progress.on_event)
+    notes = loaded.notes
     if prepared.missing:
         run = prepare_run(prepared, loaded, store, progress.notify)
         store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)

@@ -11,20 +11,21 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from multiprocessing import forkserver
+from dataclasses import dataclass, field, replace
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.arguments import real_number, whole_number
-from xsns_stream.pipeline.cluster import DEFAULT_RETRIES, KEEP_PLACES, ClusterOptions
+from xsns_stream.pipeline.cluster import DEFAULT_RETRIES, KEEP_PLACES, ClusterOptions, check_workers
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -88,6 +89,30 @@ class Workers:
         """Start the import of the libraries that local workers need, in another process; return at once."""
         if self.number is not None:
             preload_workers()
+
+    @contextmanager
+    def reached(self, on_note: Callable[[str], None]) -> Iterator[Workers]:
+        """Connect to a running cluster, so that nothing is loaded or written if it cannot be used.
+
+        Args:
+            on_note: Called with a sentence for the user.
+
+        Yields:
+            The same workers, with a client in place of the scheduler. Processes of this machine are not started yet.
+
+        Raises:
+            IncompatibleError: The scheduler or a worker has other packages.
+            XsnsError: The scheduler cannot be reached.
+        """
+        if self.number is not None:
+            yield self
+        elif self.client is not None:
+            check_workers(self.client, on_note)
+            yield self
+        else:
+            with connected(str(self.scheduler)) as client:
+                check_workers(client, on_note)
+                yield replace(self, scheduler=None, client=client)
 
     @contextmanager
     def connect(
@@ -231,9 +256,25 @@ def preload_workers(modules: Sequence[str] = BUILD_MODULES) -> None:
     """
     if _START_METHOD == "forkserver":
         multiprocessing.set_forkserver_preload(list(modules))
+        # Its start unblocks SIGTERM.
+        resource_tracker.ensure_running()
         # Libraries read these variables when they are imported.
-        with _environment(dict.fromkeys(_THREADS, "1")):
+        with _environment(dict.fromkeys(_THREADS, "1")), _sigterm_blocked():
             forkserver.ensure_running()
+
+
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    """Block SIGTERM, so that processes that start in the `with` block and their children ignore it.
+
+    Batch systems send the signal to all processes of a job. This process alone decides what happens then, as it does
+    after Ctrl-C.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 @contextmanager

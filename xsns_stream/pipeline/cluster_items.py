@@ -36,7 +36,7 @@ class Outcome:
     """The report of a worker about an item.
 
     Attributes:
-        taken: Whether another process has claimed the item, so that the worker did nothing.
+        taken: Whether the worker did nothing, because another process has claimed the item.
         events: Events of the item. Empty if another process had finished the item.
         value: The result of the item if it is small, or the path of the file that contains it.
         details: Machine and traceback of a failure; otherwise empty.
@@ -61,7 +61,7 @@ def hand_out(
     is_free: Callable[[Item], bool],
     options: ClusterOptions,
 ) -> None:
-    """Let workers do all items; items that other processes have claimed are submitted again when one is released.
+    """Let workers do all items; items that other processes have claimed are submitted again when a claim is released.
 
     Args:
         client: A client of the cluster.
@@ -106,7 +106,7 @@ def hand_out(
 
 
 def text_digests(corpus: Corpus, rows: Iterable[Row], examples: int) -> tuple[dict[Row, str], dict[Row, int]]:
-    """Return {row: digest of its text} and {row: its number of characters}; both are empty if the corpus is not local.
+    """Return {row: digest of its text} and {row: its number of characters}; empty if the corpus is not local.
 
     Rows whose text cannot be read are left out here; a worker reports them as failed rows.
     """
@@ -224,7 +224,7 @@ def refuse_other_record(client: Mapping[str, Any], worker: Mapping[str, Any]) ->
 
 
 def keep_log(folder: Path, name: str, error: XsnsError, attempts: Sequence[Attempt], details: str = "") -> str:
-    """Write the log of a failed item, and return a sentence for the user, also if the log cannot be written.
+    """Write the log of a failed item, and return a phrase with its path, or with the reason why it cannot be written.
 
     Args:
         folder: Folder of the logs.

@@ -62,7 +62,7 @@ class TransferJob(Job[Unit, Outcome]):
         labels: Names of the classes of all units.
         tests: {target: digest of its test data on the client}, without targets that have no test data.
         records: {unit: the settings and digests on the client that determine the result of the unit}.
-        sizes: {unit: its expected work}.
+        sizes: {unit: its expected work, in forward passes of examples}.
         units: Folder of the units.
         folder: The client's working directory, to which paths are relative.
     """
@@ -76,7 +76,7 @@ class TransferJob(Job[Unit, Outcome]):
     folder: str
 
     def size(self, item: Unit) -> float:
-        """Return the expected work of a unit."""
+        """Return the expected work of a unit, in forward passes of examples."""
         return self.sizes[item]
 
     def open(self) -> TransferSession:
@@ -176,33 +176,34 @@ def run_transfer_on_cluster(
     todo = tuple(unit for unit in run.units if run.missing(unit))
     report = _Report(run, logs, on_event)
     if todo:
-        loaded = load(todo[0].seed)
-        memory, free = worker_memory(loaded, settings), free_memory(loaded.model)
-        # Workers have their own copies of the model.
-        del loaded
-        job = TransferJob(
-            settings,
-            data.labels,
-            run.test_digests(),
-            {unit: run.record(unit) for unit in todo},
-            {unit: _work(run, unit) for unit in todo},
-            folder,
-            str(Path.cwd()),
-        )
-        device = settings.fine_tuning.device
-        with workers.connect(report.note, memory, free, most=len(todo), device=device) as client:
-            hand_out(
-                client,
-                job,
-                todo,
-                on_started=lambda unit, worker: on_event(UnitStarted(unit)),
-                on_done=report.done,
-                on_failed=report.failed,
-                on_note=report.note,
-                on_waiting=lambda units: on_event(UnitsAwaited(tuple(units))),
-                is_free=report.is_free,
-                options=workers.options,
+        with workers.reached(report.note) as reached:
+            loaded = load(todo[0].seed)
+            memory, free = worker_memory(loaded, settings), free_memory(loaded.model)
+            # Workers have their own copies of the model.
+            del loaded
+            job = TransferJob(
+                settings,
+                data.labels,
+                run.test_digests(),
+                {unit: run.record(unit) for unit in todo},
+                {unit: _work(run, unit) for unit in todo},
+                folder,
+                str(Path.cwd()),
             )
+            device = settings.fine_tuning.device
+            with reached.connect(report.note, memory, free, most=len(todo), device=device) as client:
+                hand_out(
+                    client,
+                    job,
+                    todo,
+                    on_started=lambda unit, worker: on_event(UnitStarted(unit)),
+                    on_done=report.done,
+                    on_failed=report.failed,
+                    on_note=report.note,
+                    on_waiting=lambda units: on_event(UnitsAwaited(tuple(units))),
+                    is_free=report.is_free,
+                    options=reached.options,
+                )
     return report.units.result(run)
 
 

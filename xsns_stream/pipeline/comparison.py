@@ -143,8 +143,8 @@ def similarity(
             and the memory allow. With `auto`, this process counts if workers would not save time, and a note says so.
             By default, this process counts with one thread for each core. A script that gives `workers` must call this
             function below `if __name__ == "__main__":`.
-        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers count. They open
-            the store themselves, so that it must be on a shared disk or in an object store.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers count. The store
+            must be on a shared disk or in an object store, because the workers open it themselves.
         client: A Dask client, whose workers count.
         retries: Number of times that a range is counted again after its worker died; 3 by default.
         worker_timeout: Seconds after which a worker that has not finished a range is restarted.
@@ -266,7 +266,7 @@ def _check_modes(
     workers: Workers | None = None,
     support: bool = False,
 ) -> None:
-    """Raise an error if arguments were given that cannot be combined."""
+    """Raise an error if arguments of :func:`similarity` were given that cannot be combined."""
     if support and (by is not None or sample is not None):
         raise UsageError(
             "support cannot be computed for groups of parameters, or for estimates from a sample.",

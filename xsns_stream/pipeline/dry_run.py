@@ -15,8 +15,9 @@ from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.cluster_build import worker_memory
 from xsns_stream.pipeline.cluster_clients import Workers
 from xsns_stream.pipeline.events import BuildPlan, Event, Noted, Row, RowFailed
-from xsns_stream.pipeline.measure import Run, free_memory, split_into_folds
+from xsns_stream.pipeline.measure import Run, free_memory
 from xsns_stream.pipeline.prepare_build import prepare_build, prepare_run
+from xsns_stream.pipeline.repeatability import split_into_folds
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, notes_on_text
 from xsns_stream.pipeline.run_build import ONE_LANGUAGE, read_text
 from xsns_stream.pipeline.settings import BuildSettings

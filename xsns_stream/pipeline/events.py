@@ -164,7 +164,7 @@ class NeighboursFound:
 class NoteLog:
     """Event handler that collects the texts of notes, and calls another handler with each event except repeated notes.
 
-    Every comparison of rows sends the notes on the store again, so that duplicates must be removed.
+    Duplicates occur because every comparison of rows sends the notes on the store again.
 
     Attributes:
         notes: Texts of the notes so far, without duplicates.

@@ -87,7 +87,7 @@ def transfer(
         The scores of all units in the folder.
 
     Raises:
-        PartialError: Some languages or units failed; the others are in the file.
+        PartialError: Some languages or units failed; the file contains the scores of the other units.
         IncompatibleError: The folder contains units with other settings.
         CorpusError, LanguageError: The data cannot be read, or do not contain a requested language.
         UsageError: An option is not valid.

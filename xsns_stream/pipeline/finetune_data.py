@@ -9,6 +9,7 @@ from typing import Any, Final
 from xsns_stream.corpora import TaskCorpus, reading_notes
 from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import constituents
 from xsns_stream.pipeline.finetune_settings import TransferSettings
 from xsns_stream.tasks import Task
@@ -208,7 +209,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     """Return one note for each source whose training data lack a class that other sources have.
 
     Raises:
-        CorpusError: A target has a class that no source has, so that no model can predict it.
+        CorpusError: A target has a class that no source has, and that no model can therefore predict.
     """
     if not data.labels:
         return []
@@ -277,11 +278,10 @@ def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tup
         return ()
     pairs = [
         f"{source if source == target else f'{source} → {target}'} {shared} of {of} ({100 * shared / of:.0f} %)"
-        for source, target, shared, of in ordered[:_NAMED]
+        for source, target, shared, of in ordered
     ]
-    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
     effect = "these scores are too high" if split == "test" else "training may stop too late"
-    return (f"{split} examples that are also training examples: {', '.join(pairs)}{more}; {effect}.",)
+    return (f"{split} examples that are also training examples: {listed(pairs, _NAMED)}; {effect}.",)
 
 
 def data_notes(

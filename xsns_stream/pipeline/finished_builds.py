@@ -60,7 +60,7 @@ def remember_finished(
     """Add a build to the cache if the store has all its rows, and if all its files are on this machine.
 
     Args:
-        settings: The settings of the same command if it were repeated now.
+        settings: The settings that the same command would have if it were repeated, with options from the store.
         model_options: The options with which the repeated command would load the model.
         store: The store.
         result: The result of the build, in which no row failed.

@@ -104,8 +104,8 @@ def evaluate(
     """Evaluate predictors against gold transfer scores, target by target, like `xsns-stream evaluate`.
 
     There are two forms. `evaluate({name: predictor}, gold)` first opens stores, reads files, and joins all scores by
-    language. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; it uses only the arguments `ndcg` and
-    the following ones.
+    language. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; it uses only the argument `ndcg` and
+    the arguments after it.
 
     For each target, the candidate sources are the same for every predictor, and do not include the target itself.
     Metrics are averaged over targets. Undefined values are counted and excluded from all means.

@@ -27,16 +27,25 @@ class StoreSummary:
     Attributes:
         facts: Summary of the store from :meth:`xsns_stream.SubNetworkStore.info`.
         keys: Labels of all rows.
+        leftovers: {path: size in bytes} of the files and folders that `xsns-stream prune --unfinished` would remove:
+            those of rows that were never committed, and those that killed processes left in the store or beside it.
+            Empty for a store in an object store, where they cannot be recognised.
     """
 
     facts: Mapping[str, Any]
     keys: tuple[RowKey, ...]
+    leftovers: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `xsns-stream info --json` prints."""
         from xsns_stream.report import shown_name
 
-        return {**self.facts, "names": {code: shown_name(code) for code in self.facts["languages"]}}
+        return {
+            **self.facts,
+            "leftovers": list(self.leftovers),
+            "leftover_bytes": sum(self.leftovers.values()),
+            "names": {code: shown_name(code) for code in self.facts["languages"]},
+        }
 
 
 def summarise_store(store: StoreLike) -> StoreSummary:
@@ -45,8 +54,12 @@ def summarise_store(store: StoreLike) -> StoreSummary:
     Raises:
         StoreError: The store cannot be read.
     """
+    from xsns_stream.store.prune import plan_prune
+    from xsns_stream.store.storage.local import LocalStorage
+
     rows = as_store(store)
-    return StoreSummary(rows.info(), tuple(rows.keys()))
+    leftovers = plan_prune(rows, leftovers=True).leftovers if isinstance(rows.storage, LocalStorage) else {}
+    return StoreSummary(rows.info(), tuple(rows.keys()), leftovers)
 
 
 # ----------------------------------------------------------------------------------------------- a corpus
@@ -130,7 +143,7 @@ class Verification:
         kept_rows: Number of rows of stored Fisher values that were compared.
         parts: Number of leave-one-part-out rows that were compared.
         unfinished_rows: Rows without a commit record. They are not errors: the next build measures them again.
-        unfinished_parts: Leave-one-part-out rows that are missing although others of the same row exist.
+        unfinished_parts: Leave-one-part-out rows that are missing although other parts of the same row exist.
     """
 
     store: str

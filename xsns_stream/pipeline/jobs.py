@@ -12,6 +12,9 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 SAME_PACKAGES: Final = "install the same packages on every worker, for example from one constraints file."
+SAME_PACKAGES_EVERYWHERE: Final = (
+    "install the same packages for the scheduler and for every worker, for example from one constraints file."
+)
 
 
 class Session(ABC, Generic[Item, Result]):

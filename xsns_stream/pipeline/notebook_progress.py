@@ -25,7 +25,7 @@ def in_notebook() -> bool:
 
 
 class NotebookConsole(VisibleConsole):
-    """Console that prints plain text below the cell, where a notebook wraps long lines and joins adjacent ones."""
+    """Console that prints plain text below the cell, where a notebook wraps long lines and joins adjacent lines."""
 
     def __init__(self) -> None:
         super().__init__(force_jupyter=False, force_terminal=False, color_system=None)

@@ -96,7 +96,7 @@ def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: O
     """Return the gold scores of another regime, which serve as a predictor of the evaluated regime.
 
     Args:
-        gold: Gold scores that have both regimes.
+        gold: Gold scores that have the evaluated regime and the other regime.
         regime: Name of the other regime.
         predicted: The scores of the evaluated regime.
         on_event: Handler of the notes that reading a frame gives.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import IncompatibleError, UsageError
 from xsns_stream.models.auto_classes import TASKS
@@ -103,6 +103,44 @@ def prepare_build(
     return PreparedBuild(settings, layout, objective, provenance, missing, from_fisher)
 
 
+def refuse_other_settings(settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore) -> None:
+    """Check the settings that do not depend on the model against the record of a store, before the model is loaded.
+
+    Args:
+        settings: The settings of the build, without the objective.
+        model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
+        store: The store, which may not exist yet.
+
+    Raises:
+        IncompatibleError: The store contains another experiment; the message names each field that differs.
+    """
+    if not store.exists:
+        return
+    known = _shared_settings(settings) | {"corpus": recorded_corpus(_printable(settings.corpus.name), store)}
+    name = model_options.get("objective", "auto")
+    if name not in ("auto", *TASKS):
+        objective = make_objective(
+            name,
+            rate=model_options.get("mask_rate"),
+            mean_span=model_options.get("mean_span"),
+            max_length=model_options.get("max_length", 128),
+            scored_share=model_options.get("scored_share"),
+        )
+        known["objective"] = str(objective)
+    header = store.load()
+    header.require(replace(header, experiment={**header.experiment, **known}), store.storage)
+
+
+def _shared_settings(settings: BuildSettings) -> dict[str, Any]:
+    """Return the fields of provenance that all rows share and that depend on the settings alone."""
+    return {
+        "estimator": settings.fisher.describe(settings.batch),
+        "examples_asked": settings.examples,
+        "stopping": str(settings.stopping or ""),
+        "quantile": "" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
+    }
+
+
 def _objective(settings: BuildSettings, loaded: LoadedModel) -> Objective:
     if settings.objective is None:
         return make_objective(loaded.objective)
@@ -125,16 +163,13 @@ def _provenance(
         tokenizer_digest=loaded.tokenizer_digest,
         layout_digest=layout.digest,
         objective=str(objective),
-        estimator=settings.fisher.describe(settings.batch),
         corpus=_printable(settings.corpus.name),
-        examples_asked=settings.examples,
-        stopping=str(settings.stopping or ""),
         head=f"seed={settings.head_seed}" if objective.name in TASKS else "",
-        quantile="" if settings.quantile_used == settings.own_quantile else settings.quantile_used,
         dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
         device=str(weight.device.type),
         versions=library_versions(),
         checkpoint=loaded.origin,
+        **_shared_settings(settings),
     )
 
 
@@ -255,12 +290,14 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
     for name, requested in need_all_values.items():
         if requested:
             raise UsageError(
-                f"{name} needs all Fisher values at once: {needed:,} bytes, more than the {settings.memory:,} allowed.",
+                f"{name} needs all Fisher values at once: {needed:,} bytes, more than --memory allows.",
                 f"give more --memory, or build without {name}.",
             )
     passes = len(groups_of_layers(layout, settings.memory))
     notify(
-        Noted(f"the Fisher values need {needed:,} bytes: {passes} passes over each text, one for each group of layers.")
+        Noted(
+            f"the Fisher values need {needed:,} bytes: each text is read {passes} times, once for each group of layers."
+        )
     )
     return passes
 
@@ -296,5 +333,5 @@ def _budget(
     available = free_memory(loaded.model) - min(values, settings.memory or values)
     longest = _objective(settings, loaded).max_length
     budget = token_budget(loaded.model, layout, settings.fisher, longest, max(0, available))
-    notify(Noted(f"batches of at most {budget:,} tokens."))
+    notify(Noted(f"examples are measured in batches of at most {budget:,} tokens."))
     return budget

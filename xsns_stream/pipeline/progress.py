@@ -88,7 +88,7 @@ class ProgressBar:
         self.task = self.bar.add_task(description, total=float(total), count=self._count())
 
     def _new_bar(self) -> Progress:
-        """Return a bar for the kind of the console."""
+        """Return a bar of rich for a terminal, or an HTML bar for a notebook."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         from xsns_stream.pipeline.notebook_progress import NotebookProgress
@@ -152,7 +152,7 @@ class RowProgress(ProgressBar):
         super().__init__(console, rows, "loading the model …" if loading else "measuring")
 
     def __call__(self, event: object) -> None:
-        """Draw one event."""
+        """Show one event of a build or of baselines in the bar, as a line of text, or not at all."""
         if isinstance(event, RowFailed | RowByOther | RowCommitted | RowMeasured):
             self.running.pop(event.row, None)
         match event:
@@ -165,7 +165,7 @@ class RowProgress(ProgressBar):
             case ExamplesDone(row, count, total):
                 self.describe(f"{_row_name(row)} {count}/{total}")
             case Noted(text, row):
-                self.say(f"note: {f'{_row_name(row)} ' if row else ''}{text}")
+                self.say(f"note: {f'{_row_name(row)}: ' if row else ''}{text}")
             case RowFailed(row, error):
                 self.advance()
                 self.say(f"failed: {_row_name(row)}: {error.message} {error.hint}".rstrip())
@@ -194,7 +194,7 @@ def _rate(done: int, started: float, items: str) -> str:
     if not done or not seconds:
         return ""
     rate = 3600 * done / seconds
-    # Units of large models take hours, so that low rates need a decimal.
+    # A unit of a large model takes hours; its low rate is shown with one decimal.
     return f", {rate:,.1f} {items}/hour" if rate < 10 else f", {rate:,.0f} {items}/hour"
 
 
@@ -237,7 +237,7 @@ class TransferProgress(ProgressBar):
         super().__init__(console, units, "fine-tuning")
 
     def __call__(self, event: object) -> None:
-        """Draw one event."""
+        """Show one event of fine-tuning in the bar, as a line of text, or not at all."""
         if isinstance(event, UnitDone | UnitByOther | UnitFailed):
             self.running.pop(event.unit, None)
         match event:
@@ -266,7 +266,7 @@ class TransferProgress(ProgressBar):
         return f"{super()._count()}{_rate(self.done, self.started, 'units')}"
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Print a line above the bar, and remember the time, so that reminders are printed only after a pause."""
         self.last_line = time.monotonic()
         super().say(text)
 
@@ -312,7 +312,7 @@ class ReadProgress:
         self._task = ""
 
     def __call__(self, event: ReadEvent) -> None:
-        """Draw one event."""
+        """Print a note as a line, or show progress in the bar."""
         match event:
             case Noted(text):
                 self.stop()
@@ -333,7 +333,7 @@ class ReadProgress:
         return bar
 
     def stop(self) -> None:
-        """Remove the bar."""
+        """Remove the bar of the current task, if there is one."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -249,7 +249,7 @@ class RankingReports:
 def _verdicts(report: RankingReport) -> Iterator[str]:
     ranking = report.ranking
     if ranking.reliability is not None:
-        yield f"Two halves of the target's own examples: Jaccard {ranking.reliability:.3f}."
+        yield f"Two halves of the target's own examples have a Jaccard coefficient of {ranking.reliability:.3f}."
     if ranking.basis:
         yield compared_with_first(report.candidates)
     if (facts := report.calibration) is not None:

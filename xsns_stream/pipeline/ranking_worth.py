@@ -148,7 +148,10 @@ def nearest_jaccard(matrix: SimilarityMatrix) -> dict[str, float]:
 
 
 def settings_statements(rows: SubNetworkStore) -> tuple[str, ...]:
-    """Return sentences on the model and the text of a store, if they are meant only for trying out the program."""
+    """Return a warning if the model of a store is the embedded one, and a warning if its text consists of names only.
+
+    Both are meant for trying out the program.
+    """
     from xsns_stream.types import Provenance
 
     return tuple(_settings(Provenance.from_json(rows.experiment)))

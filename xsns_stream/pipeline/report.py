@@ -210,7 +210,7 @@ def _compare_store(
 
 
 def _without_halves() -> list[str]:
-    """Return the corrections that are computed from overlap counts alone."""
+    """Return the names of the corrections that need no split-half similarities, but only overlap counts."""
     from xsns_stream.similarity import CORRECTIONS
 
     return [name for name, correction in CORRECTIONS.items() if not correction.needs_split_half]

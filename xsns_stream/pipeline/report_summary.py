@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from xsns_stream.io.tables import listed
 from xsns_stream.pipeline.ranking_worth import ENOUGH_EXAMPLES, nearest_jaccard, settings_statements
 from xsns_stream.types.similarity_matrix import coefficient_name, coefficient_title
 
@@ -178,7 +179,7 @@ def _warnings(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -
     if unreliable := _unreliable(matrix, rows, records):
         yield (
             "Low split-half reliability: two halves of a language's own examples are at most slightly more similar "
-            f"than the language and its nearest neighbour, so that there are too few examples: {_listed(unreliable)}."
+            f"than the language and its nearest neighbour. Languages with too few examples: {_listed(unreliable)}."
         )
     unknown = {r.language: float(r.provenance.text.get("tokens_unknown", 0.0)) for r in records}
     if many := sorted((code for code, share in unknown.items() if share > MANY_UNKNOWN), key=lambda c: -unknown[c]):
@@ -213,9 +214,7 @@ def _unreliable(matrix: SimilarityMatrix, rows: SubNetworkStore, records: Sequen
 
 
 def _listed(codes: Iterable[str]) -> str:
-    names = list(codes)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return listed(list(codes), _SHOWN)
 
 
 def _versions(rows: SubNetworkStore) -> tuple[str, ...]:

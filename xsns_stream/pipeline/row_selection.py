@@ -90,7 +90,7 @@ def as_density(density: float | None) -> float | None:
 
 
 def noting(on_event: Callable[[Noted], None]) -> Callable[[str], None]:
-    """Return a function that sends a sentence as a note."""
+    """Return a function that takes a sentence and sends it to `on_event` as a note."""
     return lambda sentence: on_event(Noted(sentence))
 
 

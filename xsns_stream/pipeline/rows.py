@@ -76,15 +76,18 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int
     yield from _notes_on_lines(sample.counts, unit_of(sample.source))
     yield from sample.notes
     if encoded.unusable:
-        yield f"{encoded.unusable} of {len(sample)} examples are left out, because they have no token to predict."
+        are, they = ("is", "it has") if encoded.unusable == 1 else ("are", "they have")
+        yield f"{encoded.unusable} of {len(sample)} examples {are} left out, because {they} no token to predict."
     if encoded.cut:
+        are = "is" if encoded.cut == 1 else "are"
         yield (
-            f"{encoded.cut} of {len(sample)} examples are longer than {max_length} tokens, and cut there: "
+            f"{encoded.cut} of {len(sample)} examples {are} longer than {max_length} tokens, and cut there: "
             f"{_percent(encoded.left_out_share)} of the text's tokens are left out."
         )
     if encoded.special:
+        contain = "contains" if encoded.special == 1 else "contain"
         yield (
-            f"{encoded.special} of {len(sample)} examples contain a character that is a special token of this model, "
+            f"{encoded.special} of {len(sample)} examples {contain} a character that is a special token of this model, "
             "and is read as that token."
         )
     if encoded.unknown_share > MANY_UNKNOWN:
@@ -106,11 +109,13 @@ def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
     numbers = ((reason, getattr(counts, reason)) for reason in _SKIPPED)
     skipped = ", ".join(f"{number} {reason}" for reason, number in numbers if number)
     if skipped:
-        yield f"{skipped} of {counts.read} {units} are skipped."
+        are = "is" if skipped.startswith("1 ") and ", " not in skipped else "are"
+        yield f"{skipped} of {counts.read} {units} {are} skipped."
     if counts.control:
         yield f"control characters are removed from {counts.control} of {counts.read} {units}."
     if counts.cut:
-        yield f"{counts.cut} of {counts.read} {units} are longer than a million characters (2^20), and cut there."
+        are = "is" if counts.cut == 1 else "are"
+        yield f"{counts.cut} of {counts.read} {units} {are} longer than a million characters (2^20), and cut there."
 
 
 def _percent(share: float) -> str:
@@ -151,7 +156,7 @@ class RowTexts:
         self._digests[row] = frozenset(blake2b(e.key().encode(), digest_size=8).digest() for e in examples)
 
     def update(self, others: RowTexts) -> None:
-        """Add the records and digests of other rows."""
+        """Add all records and digests of another collection to this one."""
         self.records.update(others.records)
         self._digests.update(others._digests)
 
@@ -244,7 +249,11 @@ def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
     fisher, record = run.store.fisher_values(row.language, row.seed), run.store.fisher_record(row.language, row.seed)
     if fisher is None or record is None:
         raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
-    rounded = ", which are rounded to bf16, so that it is an approximation" if record.encoding == "bf16" else ""
+    rounded = (
+        ". They are rounded to bf16, and the sub-network is therefore an approximation"
+        if record.encoding == "bf16"
+        else ""
+    )
     run.notify(Noted(f"is selected from the Fisher values in the store{rounded}.", row))
     return MeasuredRow(replace(fisher, provenance=replace(fisher.provenance, values=f"kept-{record.encoding}")))
 
@@ -271,8 +280,8 @@ def _note_few_values(network: SubNetwork, commits: RowCommits) -> None:
 class RowCommits:
     """Writer of the sub-networks of one row: one for each density, and one for each density and left-out fold.
 
-    Sub-networks that are in the store already are not written again, although an interrupted run may have rounded them
-    differently if its batches were different. A sub-network that another process commits after the creation of this
+    Sub-networks that are in the store already are not written again, even if they differ by rounding because an
+    interrupted run had other batches. A sub-network that another process commits after the creation of this
     object is counted as lost.
 
     Args:
@@ -307,7 +316,8 @@ class RowCommits:
             for each in networks:
                 network = each
                 if (0, each.density) in self._committed:
-                    # The record of the row is never rewritten, so that the records of its folds get split-half.
+                    # The record of a committed row is never rewritten. Its split-half coefficient is therefore recorded
+                    # in the records of its folds.
                     reliability = measurement.reliability(each.density)
                     network = replace(each, provenance=replace(each.provenance, reliability=reliability))
                 self._add(network, number, self.run.store.folds(count)[number - 1], write)

@@ -65,7 +65,7 @@ def run_build(
     Raises:
         IncompatibleError: The store contains another experiment; the message names the fields that differ.
         UsageError: The model or the store does not allow these settings.
-        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
+        ModelError, StoreError: No row can be measured or written, because of the model or the store.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 
@@ -160,7 +160,7 @@ def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: 
 
 
 def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) -> None:
-    """Measure the missing rows: those that no other process has claimed, then those that others left unfinished."""
+    """Measure the missing rows: first all rows that are not claimed, then rows that other processes left unfinished."""
     settings, store = run.settings, run.store
     read_so_far: dict[Row, int] = {}
 

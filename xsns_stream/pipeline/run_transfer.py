@@ -104,7 +104,7 @@ def plan_transfer(
     timed: bool,
     workers: Workers | None = None,
 ) -> TransferPlan:
-    """Return the finished and the missing units, and an estimate of the time for the missing ones.
+    """Return the finished and the missing units, and an estimate of the time for the missing units.
 
     Args:
         settings: Settings of the units.
@@ -238,7 +238,7 @@ class UnitsDone:
 
 
 def make_unit(unit: Unit, run: UnitsRun, done: UnitsDone, on_event: Callable[[TransferEvent], None]) -> None:
-    """Compute a unit that this process has claimed, and commit it."""
+    """Fine-tune and test a unit that this process has claimed, and commit it; record an error of the unit in `done`."""
     on_event(UnitStarted(unit))
     started = time.perf_counter()
     try:
@@ -310,7 +310,7 @@ class UnitsRun:
 
         Args:
             unit: A unit that is not finished.
-            tested_only: Whether the model of the unit was saved, so that it is only tested on the missing targets.
+            tested_only: Whether the unit is only tested on the missing targets, because its model was saved.
         """
         if tested_only:
             return 0, sum(len(self.data.test[target]) for target in self.missing(unit))
@@ -355,10 +355,10 @@ class UnitsRun:
             self.folder.write(replace(made, training={**made.training, _MODEL_DIGEST: _digest(folder)}))
 
     def check_beside(self) -> None:
-        """Check that units of other sources have the same settings, because one file of scores contains all units.
+        """Check that finished units of other sources have the settings of this run; one file contains all scores.
 
         Raises:
-            IncompatibleError: A unit has other settings.
+            IncompatibleError: A finished unit has other settings than this run.
         """
         units = self.units
         for finished in self.folder.all() if units else ():
@@ -367,7 +367,7 @@ class UnitsRun:
                 check_beside(finished, self.record(units[0]), self.folder.folder)
 
     def test_digests(self) -> dict[str, str]:
-        """Return {target: digest of its test data}."""
+        """Return {target: digest of its test data}, without targets that have no test data."""
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:

@@ -85,7 +85,7 @@ class SharedItems(Generic[Item]):
             self._deferred = left
 
     def release(self, item: Item) -> None:
-        """Release the claim on an item that was yielded."""
+        """Release the claim of this process on an item that :meth:`free` or :meth:`deferred` has yielded."""
         self._held.pop(item).close()
 
     def _try(self, item: Item) -> bool | None:
@@ -146,7 +146,7 @@ class ReadAhead(Generic[Item, Made]):
 
 
 class _Pending(Generic[Item, Made]):
-    """Computation of the result for one item in a thread."""
+    """A thread that computes the result for one item, and the result or the error of the computation."""
 
     def __init__(self, item: Item, make: Callable[[Item], Made]) -> None:
         self.item = item

@@ -158,7 +158,7 @@ class BuildSettings:
         if self.examples < parts:
             raise UsageError(f"{self.examples} examples cannot be split into {parts} parts.", "give more --examples.")
         for name, requested, reason in (
-            ("--split-half", self.split_half, "an even number of parts also compares halves"),
+            ("--split-half", self.split_half, "an even number of parts also compares two halves of the examples"),
             ("--until-stable", self.stopping is not None, "parts need a known number of examples"),
         ):
             if requested:
@@ -178,7 +178,7 @@ class BuildSettings:
 
     @property
     def own_quantile(self) -> str:
-        """The estimator's default method for the threshold: `percentile` for `authors`, `exact` for all others."""
+        """The default method for the threshold: `percentile` for the estimator `authors`, otherwise `exact`."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
 
     @property
@@ -193,7 +193,7 @@ class BuildSettings:
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
         """Return the rows for which the store lacks one of the densities or one of the parts.
 
-        Rows that were relabelled, so that the store has them under another label, are not returned.
+        Rows that the store has under another label, because they were relabelled, are not returned.
         """
         missing = tuple(row for row in self.rows() if self.is_missing(row, store))
         relabelled = self.relabelled_rows(missing, store)
@@ -280,7 +280,10 @@ _CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
 
 
 def _convert_fields(settings: object, conversions: Mapping[str, Callable[[Any, str], Any]]) -> None:
-    """Replace fields of a frozen dataclass by their converted values."""
+    """Replace fields of a frozen dataclass by converted values, in place.
+
+    `conversions` is {name of a field: function of (value, name) that returns the converted value}.
+    """
     for name, convert in conversions.items():
         object.__setattr__(settings, name, convert(getattr(settings, name), name))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from xsns_stream.errors import LanguageError, PartialError, StoreError, UsageError
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import pick, require_string, select
 from xsns_stream.pipeline.row_selection import StoreLike, as_store, require_path, select_languages
 from xsns_stream.store import FisherKey, FoldKey, RowKey, SubNetworkStore, open_store
@@ -51,7 +52,7 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 
 def _unheard(sentence: str) -> None:
-    """Ignore a note; the default handler of notes."""
+    """Do nothing with a note; this is the default handler of notes."""
 
 
 def select_keys(
@@ -211,13 +212,12 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
     """
     if not result.failed:
         return
-    named, more = list(result.failed)[:_NAMED], len(result.failed) - _NAMED
-    others = f" and {more} more" if more > 0 else ""
-    first = result.failed[named[0]]
-    number = len(result.failed)
+    first, number = next(iter(result.failed.values())), len(result.failed)
+    names = listed([str(key) for key in result.failed], _NAMED)
+    copied = f"the other rows are in '{target}'." if result.written or result.skipped else "no row was copied."
     raise PartialError(
-        f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {', '.join(map(str, named))}{others}.",
-        f"the others are in '{target}'. The first error: {first.message} {first.hint}".rstrip(),
+        f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {names}.",
+        f"{copied} The first error: {first.message} {first.hint}".rstrip(),
     )
 
 
@@ -296,7 +296,7 @@ def prune_plan(
         UsageError: No argument selects anything to remove, arguments exclude each other, or a seed or density has no
             rows.
     """
-    # Leftovers beside the store are part of the plan, so that they must not be removed here.
+    # Leftovers beside the store are part of the plan, and must not be removed when the store is opened.
     opened = open_store(store, "a" if writable else "r", sweep=False)
     opened.load()
     filtered = bool(lang or seeds or densities or keep_lang)

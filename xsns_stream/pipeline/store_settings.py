@@ -152,7 +152,7 @@ def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """Return the value of an option as a JSON value."""
+    """Return the value of an option as a JSON value; a mapping becomes a list of strings `NAME=VALUE`."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -222,7 +222,7 @@ class StoreSettings:
         options: {option: value}.
         texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if the text was moved or deleted, or
             if the store does not record its path.
-        model: Name or folder of the model; None in the same cases.
+        model: Name or folder of the model; None if the folder was moved or deleted, or if the store does not record it.
         names: The names of corpus and model in the provenance of the rows, under the keys `texts` and `model`.
     """
 
@@ -450,7 +450,7 @@ def _require_located(stored: StoreSettings, texts: Any, model: Any) -> None:
 
 
 def _not_applicable(stored: StoreSettings, texts: Any, model: Any, options: Mapping[str, Any]) -> set[str]:
-    """Return the names of the options that must not be taken from the store, because they conflict with given ones."""
+    """Return the options that must not be taken from the store, because they conflict with options that were given."""
     left_out: set[str] = set()
     for name, followers in _FOLLOWERS.items():
         if name in options and options[name] != stored.options.get(name):
@@ -479,7 +479,7 @@ def _note(stored: StoreSettings, taken: Mapping[str, Any]) -> str:
         for name, label in named.items()
         if name in taken and (name in _ALWAYS_NAMED or _is_unusual(name, taken[name], stored))
     ]
-    return f"taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
+    return f"these options are taken from the store '{stored.path}': {', '.join(parts)}." if parts else ""
 
 
 def _is_unusual(name: str, value: Any, stored: StoreSettings) -> bool:

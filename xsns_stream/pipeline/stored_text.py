@@ -211,12 +211,12 @@ def check_text(
         )
     if unknown:
         notes.append(
-            f"the store '{stored.path}' has no record of the text of {listed([*unknown])}, so that it was not compared."
+            f"the store '{stored.path}' has no record of the text of {listed([*unknown])}; this text was not compared."
         )
     if stored.shared.stopping:
         notes.append(
-            f"the rows of the store may have used fewer examples than were drawn ({stored.shared.stopping}); the "
-            f"baseline uses all examples."
+            f"the build of the store finished rows early if they were stable ({stored.shared.stopping}); the baseline "
+            "uses all examples that were drawn."
         )
     return notes
 

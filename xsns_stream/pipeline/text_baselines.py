@@ -198,7 +198,7 @@ def refuse_failures(computed: TextBaselines) -> None:
     names = ", ".join(dict.fromkeys(row.language for row in computed.failed))
     raise PartialError(
         f"{len(computed.failed)} of {computed.rows:,} {'row' if computed.rows == 1 else 'rows'} failed: {names}.",
-        f"the others are done. {reasons_of(computed.failed)}",
+        f"the other rows are done. {reasons_of(computed.failed)}",
     )
 
 

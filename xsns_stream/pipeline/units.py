@@ -110,7 +110,7 @@ class UnitFolder:
     def writing(self) -> Iterator[None]:
         """Lock the file of scores while the block reads the units and writes the file.
 
-        If two processes write the file, the second one therefore includes the units of both.
+        If two processes write the file, the second process therefore includes the units of both processes.
         """
         self._make()
         with hold_lock(self.folder / ".scores.lock"):
@@ -327,6 +327,6 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
 
 
 def _ordered(first: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the distinct values: those of `first` in its order, then the others in sorted order."""
+    """Return the distinct values: first the values that are in `first`, in its order, then all other values, sorted."""
     distinct = set(values)
     return (*(value for value in first if value in distinct), *sorted(distinct - set(first)))

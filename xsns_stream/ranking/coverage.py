@@ -1,8 +1,8 @@
 """Coverage of a target's sub-network by the sub-networks of a set of sources.
 
 The greedy algorithm repeatedly chooses the source with the largest gain of coverage. Coverage is a monotone submodular
-function of the set of sources, so that the greedy set covers at least 1 − 1/e of the coverage of the best set of the
-same size (Nemhauser, Wolsey and Fisher 1978). The mean of the coverage over seeds is submodular too.
+function of the set of sources. The coverage of the greedy set is therefore at least 1 − 1/e of the coverage of the best
+set of the same size (Nemhauser, Wolsey and Fisher 1978). The mean of the coverage over seeds is submodular too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def greedy_cover(
     Raises:
         LanguageError: A language has no row.
         StoreError: The number of bits of a row differs from its record, or a row cannot be read.
-        UsageError: `count` is below 1, or there is no candidate.
+        UsageError: `count` is below 1, or there is no candidate or no seed.
     """
     names = _checked(store, target, candidates, seeds, density)
     if count < 1:
@@ -106,8 +106,10 @@ def _checked(
     store: RowSource, target: str, candidates: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(code for code in candidates if code != target))
-    if not names or not seeds:
-        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or omit --sources.")
+    if not names:
+        raise UsageError(f"there is no candidate source for '{target}'.", "give a source that is not the target.")
+    if not seeds:
+        raise UsageError("there is no seed for which sub-networks can be compared.", "give at least one seed.")
     for seed in seeds:
         require((target, *names), store.languages_at(seed, density), f"seed {seed} and density {density!r}")
     return names
@@ -136,7 +138,10 @@ class _Uncovered:
             yield [stack.enter_context(self._store.columns(names, seed, self._density)) for seed in self._seeds]
 
     def gains(self, names: Sequence[str], columns: Sequence[Columns]) -> Reals:
-        """Return the share of the target's sub-network that each source would add to the coverage, float64 [S]."""
+        """Return the share of the target's sub-network that each source would add to the coverage, float64 [S].
+
+        `names` are the sources, and `columns` are their readers from :meth:`opened`.
+        """
         from xsns_kernels.columns import ArrayColumns
 
         shares = []

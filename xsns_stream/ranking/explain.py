@@ -29,7 +29,9 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
         raise UsageError("there are no overlap counts to explain.", "count overlaps first.")
     candidates = [code for code in counts[0].tables[0].sources if code != target]
     if not candidates:
-        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or omit --sources.")
+        raise UsageError(
+            f"there is no candidate source for '{target}'.", "count the overlaps of the target with other languages."
+        )
     corrected = similarity_by_group(counts, "corrected-jaccard")
     terms = np.mean([_terms(one, target, candidates) for one in counts], axis=0)
     chosen = [candidates.index(code) for code in sources]
@@ -47,6 +49,8 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
 
 def _terms(counts: GroupedOverlaps, target: str, candidates: Sequence[str]) -> Reals:
     """Return |A ∩ B| in each group, divided by |A ∪ B| in all groups together, float64 [G, S].
+
+    A are the S candidates, and B is the target.
 
     The sum of these values over the groups is the Jaccard coefficient.
     """

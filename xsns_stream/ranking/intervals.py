@@ -59,8 +59,8 @@ def fold_similarities(
         store: The store of the rows that were measured on all examples.
         folds: K stores from :meth:`xsns_stream.store.SubNetworkStore.folds`; the rows in each leave out one fold.
         target: Code of the target. The target and all sources need a row in all stores for every seed.
-        sources: Codes of the sources. Sources are read in groups, so that the memory and the temporary files for their
-            rows do not grow with their number.
+        sources: Codes of the sources. The sources are read in groups. The memory and the temporary files for their rows
+            therefore do not grow with the number of sources.
         seeds: At least one seed.
         density: Density of all rows.
         coefficient: Name of a coefficient; see :func:`xsns_stream.similarity.similarity`.
@@ -71,11 +71,7 @@ def fold_similarities(
         StoreError: The number of bits of a row differs from its record, or a row cannot be read.
         UsageError: There are fewer than two folds, no source, or no seed.
     """
-    if len(folds) < 2 or not sources or not seeds:
-        raise UsageError(
-            "to leave out one part of the examples at a time, a source, a seed and at least two parts are needed.",
-            "build the store with --parts 8.",
-        )
+    _check_folds(folds, sources, seeds)
     for seed in seeds:
         for rows in (store, *folds):
             require((target, *sources), rows.languages_at(seed, density), f"seed {seed} and density {density!r}")
@@ -94,6 +90,16 @@ def fold_similarities(
             if on_progress is not None:
                 on_progress(row * len(sources) + start + len(group), len(seeds) * len(sources))
     return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
+
+
+def _check_folds(folds: Sequence[RowSource], languages: Sequence[str], seeds: Sequence[int]) -> None:
+    if len(folds) < 2:
+        raise UsageError(
+            "the examples must have at least two parts, because one part at a time is left out.",
+            "build the store with --parts 8.",
+        )
+    if not languages or not seeds:
+        raise UsageError("there is nothing to compare.", "give at least one language and one seed.")
 
 
 def all_fold_similarities(
@@ -126,11 +132,7 @@ def all_fold_similarities(
         UsageError: There are fewer than two folds, no language, or no seed.
         StoreError: See :func:`fold_similarities`.
     """
-    if len(folds) < 2 or not languages or not seeds:
-        raise UsageError(
-            "to leave out one part of the examples at a time, a language, a seed and at least two parts are needed.",
-            "build the store with --parts 8.",
-        )
+    _check_folds(folds, languages, seeds)
     shape = len(seeds), len(folds), len(languages), len(languages)
     without_source, without_target = np.empty(shape), np.empty(shape)
     groups = [slice(start, start + _AT_ONCE) for start in range(0, len(languages), _AT_ONCE)]
@@ -162,7 +164,7 @@ def fold_of_target(
 
 
 def resampled_matrices(similarities: tuple[Reals, Reals], values: Reals, draws: int) -> Iterator[Reals]:
-    """Yield simulated similarities of all pairs: values that other samples of examples might give.
+    """Yield simulated similarities of all pairs, float64 [L, L]: values that other samples of examples might give.
 
     The distribution is that of :func:`draws_of_folds`, but all pairs of a language share the random numbers of that
     language. The similarities of a language to all others therefore vary together.
@@ -187,7 +189,7 @@ def resampled_corrections(
     """Yield simulated values of a correction, float64 [L, L]: values that other samples of examples might give.
 
     The Jaccard coefficients of all pairs are drawn as :func:`resampled_matrices` draws them, for each seed. The
-    correction is then computed from each draw, so that it varies with the examples of all languages of the pool.
+    correction is then computed from each draw. It therefore varies with the examples of all languages of the pool.
 
     Args:
         similarities: The result of :func:`all_fold_similarities` for the Jaccard coefficients of the pool.
@@ -217,8 +219,8 @@ def draws_of_correction(
 ) -> Iterator[SimilarityDraws]:
     """Yield draws of the similarities of all languages of a pool to each target, by a correction.
 
-    The arguments are those of :func:`resampled_corrections`. All targets are based on the same simulated examples. The
-    simulation is repeated for each group of targets whose draws fit into 256 MiB.
+    The other arguments are those of :func:`resampled_corrections`. All targets are based on the same simulated
+    examples. The simulation is repeated for each group of targets whose draws fit into 256 MiB.
     """
     count = int(similarities[0].shape[1])
     columns = [pool.languages.index(target) for target in targets]
@@ -269,8 +271,8 @@ def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int =
 
     The variance of a similarity is the sum of two jackknife variances: one over the folds of the target, and one over
     the folds of the source. Each variance is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², where J_(k) is computed without
-    fold k. Leaving out a fold of the target changes the similarities to all sources together, so that they covary. The
-    draws are normally distributed with these covariances.
+    fold k. If a fold of the target is left out, the similarities to all sources change together, and therefore covary.
+    The draws are normally distributed with these covariances.
 
     For any coefficient, the expected value of the jackknife estimate is at least the true variance (Efron and Stein
     1981). The variance between sub-networks of single folds would not be a usable estimate, because a few examples with
@@ -320,7 +322,11 @@ def draws_of_seeds(
 
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
-    """Return the draws; `values` are clipped to the range of the coefficient, in place."""
+    """Return draws of the similarities of the sources to the target.
+
+    `values`, float64 [B, S], are the drawn similarities; they are clipped to the range of the coefficient, in place.
+    `basis` names the data from which they were drawn, such as `8 parts`.
+    """
     measure = measure_named(coefficient)
     values.clip(measure.lowest, measure.highest, out=values)
     return SimilarityDraws(target, tuple(sources), values, basis)

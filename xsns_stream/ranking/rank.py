@@ -31,9 +31,9 @@ def rank_sources(
 ) -> SourceRanking:
     """Rank the candidate sources of `target` by similarity, best first.
 
-    Sources with equal similarities are marked as ties and sorted by language code, so that a ranking does not depend on
-    the order of the matrix. Sources with the similarity NaN (unknown) come last, sorted by code, and are not marked as
-    ties.
+    Sources with equal similarities are marked as ties and sorted by language code. The order of the matrix therefore
+    has no influence on the ranking. Sources with the similarity NaN (unknown) come last, sorted by code, and are not
+    marked as ties.
 
     Args:
         matrix: The similarities.
@@ -64,7 +64,9 @@ def rank_sources(
     if not candidates:
         raise UsageError(
             f"there is no candidate source for '{target}' except itself.",
-            "give other sources, or omit --sources.",
+            "give other sources, or omit --sources."
+            if sources is not None
+            else "build sub-networks of other languages, which can then be ranked.",
         )
     ranked = sorted(_describe(matrix, target, list(candidates)), key=_order)
     ranking = SourceRanking(target, matrix.coefficient, tuple(ranked), matrix.seeds)
@@ -74,7 +76,10 @@ def rank_sources(
 
 
 def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
-    """Add intervals, probabilities of being the best source, and marks of sources that are level with the first."""
+    """Return the ranking with data from the draws: intervals, probabilities of being the best source, and marks.
+
+    A mark shows that a source cannot be distinguished from the first source.
+    """
     column = {language: i for i, language in enumerate(draws.sources)}
     known = [source.language for source in ranking if source.language in column and not math.isnan(source.similarity)]
     if not known:
@@ -82,8 +87,8 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
     values = draws.values[:, [column[language] for language in known]]
     low, high = _interval(values)
     shares = _best_shares(values)
-    # Differences are computed within a draw, so that variation that both sources share, such as that of the target's
-    # examples, cancels out.
+    # Differences are computed within a draw. Variation that both sources share, such as that of the examples of the
+    # target, then cancels out.
     least, most = _interval(values, values[:, :1])
     level = (least <= 0) & (most >= 0)
     index: Mapping[str, int] = {language: i for i, language in enumerate(known)}

@@ -30,8 +30,8 @@ class Design:
 
     Rows of the grid are sources, and columns are targets. On a grid, each sum in the equations of a model with random
     intercepts is a sum over rows, over columns, or over both, and a language is held out by a mask. Predictors are
-    standardised to mean 0 and standard deviation 1 over the pairs of the pool, so that their units (a Jaccard
-    coefficient, a number of sentences) do not affect the precision.
+    standardised to mean 0 and standard deviation 1 over the pairs of the pool. Their units (a Jaccard coefficient, a
+    number of sentences) therefore do not affect the precision.
 
     Attributes:
         sources: S codes.
@@ -76,11 +76,14 @@ class Design:
         return self.scores[self.pairs], self.regressors[self.pairs]
 
     def counts(self) -> dict[str, NDArray[np.int64]]:
-        """Return the number of pairs of each language: {`target`: int64 [T], `source`: int64 [S]}."""
+        """Return the number of pairs of each target and of each source: {`target`: int64 [T], `source`: int64 [S]}."""
         return {"target": self.pairs.sum(axis=0), "source": self.pairs.sum(axis=1)}
 
     def without(self, factor: str, index: int) -> Design:
-        """Return the design without the pairs of one language: the target (or source) at position `index`."""
+        """Return the design without the pairs of one language.
+
+        The language is the target (or the source, as `factor` says) with the index `index`.
+        """
         remaining = self.pairs.copy()
         remaining[(slice(None), index) if factor == "target" else (index, slice(None))] = False
         return replace(self, pairs=remaining)
@@ -97,7 +100,12 @@ class Design:
         return enough and len(regressors) > self.width and _rank(regressors) == self.width
 
     def varies(self, name: str, within: str) -> bool:
-        """Return whether a predictor has different values for some pairs that share a target (or a source)."""
+        """Return whether a predictor has different values for some pairs of the same language.
+
+        Args:
+            name: The name of the predictor.
+            within: `target` for pairs with the same target, `source` for pairs with the same source.
+        """
         values = self.regressors[:, :, self.names.index(name) + 1]
         axis = 0 if within == "target" else 1
         spread = np.where(self.pairs, values, -np.inf).max(axis=axis) - np.where(self.pairs, values, np.inf).min(axis)

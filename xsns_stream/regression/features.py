@@ -124,7 +124,7 @@ def read_features(paths: Iterable[str | Path], codes: Sequence[str] = ()) -> Fea
         ours = {other: code for code, other in counterparts(codes, theirs).items() if other != code}
         if ours:
             spellings = [f"{other} for {code}" for other, code in ours.items()]
-            notes.append(f"'{table.name}' has other codes: {listed(spellings)}.")
+            notes.append(f"'{table.name}' has other codes for the same languages: {listed(spellings)}.")
         spelling = {
             label: ours.get(code, code)
             for label, code in known.items()
@@ -135,7 +135,13 @@ def read_features(paths: Iterable[str | Path], codes: Sequence[str] = ()) -> Fea
 
 
 def _relabelled(table: TextTable, columns: Sequence[str], spelling: Mapping[str, str]) -> TextTable:
-    """Return a table in which the labels of some columns are replaced: {label: new label}."""
+    """Return a table in which the labels in some columns are replaced.
+
+    Args:
+        table: The table.
+        columns: The names of the columns.
+        spelling: {label: new label}. Other labels do not change.
+    """
     indices = {table.header.index(column) for column in columns}
     lines = tuple(
         tuple(spelling.get(cell, cell) if index in indices else cell for index, cell in enumerate(line))
@@ -253,7 +259,10 @@ def _number_text(cell: str) -> str:
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:
-    """Return {code: number}, or {code: decimal logarithm} for kinds `log-…`; NaN if the number is unknown."""
+    """Return {code: number} from the column of a feature, or {code: decimal logarithm} for kinds `log-…`.
+
+    The number is NaN if it is unknown.
+    """
     known = _by_code(table, feature.column)
     cells = [(code, feature.column, _number_text(known.get(code, ""))) for code in codes]
     number_of = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))

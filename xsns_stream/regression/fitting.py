@@ -229,6 +229,12 @@ def _predict_held_out(design: Design, factors: Sequence[str], factor: str, start
     """Predict the scores of each target (or source) from a fit to the pairs of all other targets (or sources).
 
     The predictions for a language are NaN if the other pairs do not determine the model.
+
+    Args:
+        design: All pairs.
+        factors: The factors with random intercepts; empty for ordinary least squares.
+        factor: `target` or `source`: the languages that are left out in turn.
+        start: The fit to all pairs, from which the search for each fit starts.
     """
     predicted = _Predicted(*(np.full(design.pairs.shape, np.nan) for _ in range(3)))
     for index in range(design.pairs.shape[1 if factor == "target" else 0]):
@@ -311,7 +317,7 @@ def _coefficients(design: Design, solution: Solution) -> tuple[Coefficient, ...]
 
 
 def _degrees(design: Design, solution: Solution, name: str) -> float:
-    """Return the degrees of freedom of the interval of one coefficient.
+    """Return the degrees of freedom of the interval of the coefficient called `name`.
 
     In a mixed model, a predictor that is constant over the pairs of each target counts as one observation for each
     target, and a predictor that is constant over the pairs of each source as one observation for each source. This is
@@ -331,12 +337,12 @@ def _degrees(design: Design, solution: Solution, name: str) -> float:
 
 
 def _constant_within(design: Design, factor: str) -> list[str]:
-    """Return the names of the predictors whose value depends only on the target (or only on the source)."""
+    """Return the names of the predictors whose value depends only on the target (or source, as `factor` says)."""
     return [name for name in design.names if not design.varies(name, within=factor)]
 
 
 def _explained(design: Design, solution: Solution, fitted: _Predicted) -> tuple[float, float]:
-    """Return the marginal and the conditional R² (Nakagawa and Schielzeth 2013).
+    """Return the marginal and the conditional R² of a solution (Nakagawa and Schielzeth 2013).
 
     For ordinary least squares, both values are the usual R².
     """

@@ -49,10 +49,10 @@ def solve_ols(design: Design) -> Solution:
         V = Σ over both of (G − 1) / G · Σ_g (b₋g − b)(b₋g − b)'
 
     G is the number of targets (or sources), and b₋g are the coefficients without the pairs of language g. The variance
-    between single pairs is counted in both terms, so that intervals are too wide rather than too narrow.
-    The usual two-way estimate subtracts it. In simulations with 8 to 20 sources and targets, its 95 % intervals for a
-    property of the source covered the true value in 1 % to 87 % of the data sets, and the intervals of this function in
-    92 % to 99 %.
+    between single pairs is counted in both terms. Therefore intervals are too wide rather than too narrow. The usual
+    two-way estimate subtracts it. In simulations with 8 to 20 sources and targets, its 95 % intervals for a property of
+    the source covered the true value in 1 % to 87 % of the data sets, and the intervals of this function in 92 % to 99
+    %.
 
     Returns:
         The estimates in the units of the scores and predictors.
@@ -77,7 +77,10 @@ def solve_ols(design: Design) -> Solution:
 
 
 def _jackknife(design: Design, coefficients: Reals, axis: int) -> Reals:
-    """Return the jackknife covariance, float64 [P, P]; each target (axis 0) or source (axis 1) is left out once."""
+    """Return the jackknife covariance of the coefficients [P], float64 [P, P].
+
+    Each target (axis 0), or each source (axis 1), is left out once.
+    """
     # Arrays [G, pairs, P] and [G, pairs] with the pairs of each target, or of each source.
     regressors = (design.regressors * design.pairs[:, :, None]).swapaxes(0, 1 - axis)
     scores = (design.scores * design.pairs).swapaxes(0, 1 - axis)
@@ -178,7 +181,12 @@ def criterion(sums: Sums, theta: Reals) -> float:
 
 
 def _eliminated(sums: Sums, theta: Reals) -> tuple[Reals, Reals, Reals]:
-    """Return the diagonal of the targets' block, and the system (matrix, right side) after their elimination."""
+    """Eliminate the intercepts of the targets from the mixed-model equations.
+
+    Returns:
+        The diagonal of the block of these intercepts, float64 [T]; the matrix of the remaining equations,
+        float64 [S' + P, S' + P]; and their right side, float64 [S' + P].
+    """
     scaled = np.ones(len(sums.scores))
     scaled[: sums.sources] = theta[-1]
     diagonal = theta[0] ** 2 * sums.target_counts + 1.0
@@ -193,9 +201,9 @@ def best_ratios(sums: Sums, start: Sequence[float] | None = None) -> Reals:
     """Return the θ that minimises the criterion: [1], or [2] if sources also have random intercepts.
 
     The search variable is log(1 + θ²). The derivative of the criterion with respect to θ itself is always zero at
-    θ = 0, so that a search over θ would stop there. On the logarithmic scale, a search also reaches a large θ in few
+    θ = 0. A search over θ would therefore stop there. On the logarithmic scale, a search also reaches a large θ in few
     steps. If θ has two values, the criterion can have several local minima. Therefore several searches start at the
-    lowest points of a coarse grid.
+    lowest points of a coarse grid, and at `start`, if it is given.
     """
     from scipy.optimize import minimize
 

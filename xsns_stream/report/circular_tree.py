@@ -90,7 +90,7 @@ class _Circle:
         self._radius, self._leaves = radius, len(tree.languages)
 
     def angle(self, place: float) -> float:
-        """Return the angle of a position among the leaves, clockwise from the top, in radians."""
+        """Return the angle of the position `place` among the leaves, where leaf i is at i, in radians."""
         return float(np.pi / 2 - 2 * np.pi * (place + (1 + _OPENING) / 2) / (self._leaves + _OPENING))
 
     def radius(self, distance: float) -> float:

@@ -30,7 +30,7 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
 
     Args:
         matrix: The matrix. With more than a dozen languages, the table is hard to read.
-        width: Width of the terminal in characters. Columns that do not fit are moved to another table below, so that no
+        width: Width of the terminal in characters. Columns that do not fit are moved to another table below; no
             number is cut off.
     """
     rows = {
@@ -155,6 +155,8 @@ def _trained_on(source: str, target: str) -> bool:
 
 def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
     """Return a table with a row for each target, which lists its most similar sources, most similar first.
+
+    The number of sources in a row is `neighbours`.
 
     Sources with equal similarities are ordered by code; undefined similarities come last and are shown as a dash.
     """

@@ -45,7 +45,7 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
 
 def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation for the terminal.
+    """Return the tables of :func:`evaluation_sheets` for the terminal.
 
     Columns that do not fit into `width` are moved to another table below.
     """
@@ -98,7 +98,7 @@ def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
 
 
 def _count(known: int, evaluation: Evaluation) -> str:
-    """Return the number of targets of a mean, such as `n=5`; empty if it is over all targets, or over none."""
+    """Return text such as `n=5` for a mean over `known` = 5 targets; empty if these are all targets, or no target."""
     return f"n={known}" if 0 < known < len(evaluation.targets) else ""
 
 

@@ -117,7 +117,10 @@ def plot_evaluation(evaluation: Evaluation, metric: str | None = None, ax: Axes 
 
 
 def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: float) -> None:
-    """Draw the regret of each predictor on each target into axes; `height` is the height of the axes in inches."""
+    """Draw the regret of each predictor on each target into axes.
+
+    `given` are the indices of the predictors that are not trivial; `height` is the height of the axes in inches.
+    """
     regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
     known = np.isfinite(regret[given])
     mean = np.where(known, regret[given], 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

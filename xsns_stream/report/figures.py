@@ -104,7 +104,10 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes; `left` and `top` are the distances in inches from the upper left corner of the page."""
+        """Add axes of a width and a height in inches to the figure of this page, and return the axes.
+
+        `left` and `top` are the distances in inches from the upper left corner of the page.
+        """
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 
@@ -145,7 +148,8 @@ def finish_lines(axes: Axes, lines: int, label: str) -> None:
 def look(index: int) -> dict[str, Any]:
     """Return the colour and the marker of the series with this index; neighbouring series differ in both.
 
-    The numbers of colours and of markers have no common divisor, so that no other of the first 42 series has both.
+    The numbers of colours and of markers have no common divisor. Each of the first 42 series therefore has another
+    pair.
     """
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
 
@@ -158,7 +162,10 @@ def plain(axes: Axes) -> None:
 
 
 def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size: float = 11.5) -> None:
-    """Write a left-aligned title and subtitle above axes; the text starts `above` points above the axes."""
+    """Write a left-aligned title and subtitle above axes; the text starts `above` points above the axes.
+
+    `size` is the size of the title in points.
+    """
     for text, points, weight, colour in ((subtitle, 8.5, "normal", QUIET_INK), (title, size, "bold", INK)):
         if text:
             text_above(axes, text, above, points, weight, colour)
@@ -197,7 +204,10 @@ def is_dark(rgba: Iterable[float]) -> bool:
 
 
 def language(code: str, longest: int = _MAX_NAME) -> str:
-    """Return the name and the code, such as `Swahili  sw`; only the code if the language has no name."""
+    """Return the name and the code, such as `Swahili  sw`; only the code if the language has no name.
+
+    A name with more than `longest` letters is truncated.
+    """
     name = shown_name(code)
     return code if name == code else f"{cut(name, longest)}  {code}"
 
@@ -281,6 +291,8 @@ def label_points(axes: Axes, x: Reals, y: Reals, labels: Sequence[str]) -> None:
 def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
     """Return the indices of the points that get labels, most extreme first.
 
+    `known` are the indices of the points whose coordinates are finite.
+
     The points with the smallest and largest x and y come first, followed by the others in descending order of their
     vertical distance from the regression line. If there are many points, only the first of them get labels.
     """
@@ -294,10 +306,10 @@ def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
 
 
 def _free_box(place: Reals, label: str, frame: Bbox, taken: Sequence[Bbox], points: Reals) -> Bbox | None:
-    """Return the best free box for a label, in typographic points; None if there is none.
+    """Return the best free box for the label of the point at `place`; None if there is no free box.
 
-    The box lies within `frame` and overlaps no box in `taken`. Among such boxes, it covers the fewest points of the
-    plot, and at most :data:`_MOST_COVERED`.
+    The box lies within `frame` and overlaps no box in `taken`. Among such boxes, it covers the fewest of `points`,
+    float64 [N, 2], and at most :data:`_MOST_COVERED`. All coordinates are in typographic points.
     """
     from matplotlib.transforms import Bbox
 

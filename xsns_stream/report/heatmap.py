@@ -56,7 +56,7 @@ class _Sizes:
 
     @classmethod
     def natural(cls, rows: int, columns: int) -> _Sizes:
-        """Return sizes for a figure without a given width: from 1 cm for a cell to the height of a label."""
+        """Return sizes for a figure without a given width; the more languages there are, the smaller the cells are."""
         cell = np.interp(max(rows, columns), [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06])
         return cls(rows, columns, float(cell))
 
@@ -209,7 +209,7 @@ def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes, la
     grid.set_xticks(range(len(targets)), [f"{t}  {name(t)}".rstrip() for t in targets], rotation=90)
     grid.set_yticks(range(len(sources)), [f"{name(s)}  {s}".lstrip() for s in sources])
     for text in grid.get_xticklabels():
-        # Text that is rotated by 270° begins at its top, so that the code is next to the grid.
+        # Text that is rotated by 270° begins at its top. The code is therefore next to the grid.
         text.set(rotation=270, va="top", ha="center")
 
 
@@ -249,7 +249,10 @@ def _draw_tree(figure: Figure, tree: Reals, sizes: _Sizes) -> float:
 
 
 def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: SimilarityMatrix, sizes: _Sizes) -> None:
-    """Draw the colour bar on the right of the grid, beside its upper part."""
+    """Draw the colour bar on the right of the grid, beside its upper part.
+
+    `extend` says which ends of the bar are arrows, as in matplotlib.
+    """
     height = min(sizes.height, max(1.2, 0.45 * sizes.height))
     width = float(np.clip(0.012 * sizes.width, 0.12, 0.3))
     box = (1.0 + (width + 0.1) / sizes.width, 1.0 - height / sizes.height)
@@ -262,7 +265,7 @@ def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: Simi
 
 
 def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, sizes: _Sizes, top: float) -> None:
-    """Write the title and the subtitle above the tree, aligned to the left."""
+    """Write the title and the subtitle above the tree, whose height is `top` inches, aligned to the left."""
     seeds = ", ".join(map(str, matrix.seeds))
     facts = [
         f"mean of seeds {seeds}" if len(matrix.seeds) > 1 else f"seed {seeds}" if seeds else "",

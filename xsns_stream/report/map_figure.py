@@ -75,7 +75,10 @@ def _draw(
     clusters: int | None,
     inner: float,
 ) -> tuple[Figure, list[str]]:
-    """Draw the points into axes of a width in inches; return the figure, and the languages without a label."""
+    """Draw the points into axes; return the figure, and the languages that have no label.
+
+    `explained` is the share of the variance in the plane, and `inner` is the width of the axes in inches.
+    """
     span = np.ptp(points, axis=0)
     wide = float(span[0]) or 1.0
     # Both dimensions have the same scale; a very flat map gets some height.

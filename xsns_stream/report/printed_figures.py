@@ -70,7 +70,7 @@ def save_printed(draw: Callable[[], PrintedFigure], file: BinaryIO, kind: str) -
         # Programs that show SVG files have other fonts for these characters.
         signs = "".join(dict.fromkeys(missing))
         notes.append(f"the font {FONT} lacks these characters of labels, which are drawn as boxes: {signs}")
-    # PNG files are mostly for screens, so that the size of the printed text is not checked.
+    # PNG files are mostly for screens. The size of their printed text is not checked.
     return notes if kind == "png" else [*notes, *_size_notes(printed, box)]
 
 
@@ -172,7 +172,10 @@ def text_width(text: str, points: float) -> float:
 
 
 def _lines(parts: Sequence[str], between: str, points: float, inches: float) -> list[str]:
-    """Join parts into lines that are not wider than `inches`."""
+    """Join parts of a text by `between` into lines that are not wider than `inches`.
+
+    The size of the font is `points`.
+    """
     most = max(8.0, inches * 72 / (0.6 * points))
     lines: list[str] = []
     for part in parts:

@@ -141,7 +141,10 @@ def _labels(ranking: SourceRanking) -> list[str]:
 
 
 def _colour(source: RankedSource, place: int) -> str:
-    """Return the colour of a source; it shows whether the source can be distinguished from the first source."""
+    """Return the colour of a source; it shows whether the source can be distinguished from the first source.
+
+    `place` is the index of the source in the ranking.
+    """
     return _FIRST if source.level_with_first or (source.level_with_first is None and place == 0) else _OTHERS
 
 

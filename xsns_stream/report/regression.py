@@ -145,7 +145,10 @@ def _probability(value: float) -> str:
 
 
 def regression_document(regression: Regression, ranks: Evaluation | None = None) -> dict[str, Any]:
-    """Return the regression as one JSON object; undefined values are NaN."""
+    """Return the regression as one JSON object; undefined values are NaN.
+
+    `ranks` is the evaluation of the ranking by fitted scores; None if the ranking was not evaluated.
+    """
     result: dict[str, Any] = {
         "model": regression.model,
         "random_intercepts": list(regression.factors),

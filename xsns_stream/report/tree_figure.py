@@ -71,7 +71,10 @@ def tree_figure(
 def _draw(
     tree: LanguageTree, matrix: SimilarityMatrix, density: float | None, clusters: int | None, inner: float
 ) -> tuple[Figure, int]:
-    """Draw the tree with axes of a width in inches; return the figure, and the number of support values left out."""
+    """Draw the tree; return the figure, and the number of support values that are left out.
+
+    `inner` is the width of the axes in inches.
+    """
     count = len(tree.languages)
     size = _font_size(count)
     page = Page(inner, count * size * _PITCH / 72)
@@ -81,7 +84,7 @@ def _draw(
     heights = tree.linkage[:, 2]
     low, high = float(heights.min()), float(heights.max())
     room = 0.12 * (high - low) or 0.05
-    # The distances of sub-networks are large and differ little, so that the axis does not begin at zero.
+    # The axis does not begin at zero, because the distances of sub-networks are large and differ little.
     ends = high + room / 2, max(low - room, 0.0) if low > 0 else -room
     axes.set(xlim=ends, ylim=(count - 0.5, -0.5))
     _draw_branches(axes, tree, nodes, ends[1])

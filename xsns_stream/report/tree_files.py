@@ -51,7 +51,10 @@ def distance_notes(matrix: SimilarityMatrix) -> list[str]:
     if not _is_symmetric(values):
         notes.append(f"{matrix.coefficient} is not symmetric; the distance is the mean of both directions.")
     if np.isfinite(pairs).any() and float(np.nanmax((values + values.T)[~np.eye(len(values), dtype=bool)])) > 2.0:
-        notes.append("some similarities are larger than 1; all distances are increased, so that the smallest one is 0.")
+        notes.append(
+            "some similarities are larger than 1; all distances are increased by the same number, and the smallest one "
+            "is then 0."
+        )
     return notes
 
 
@@ -64,7 +67,7 @@ def square_values(matrix: SimilarityMatrix) -> Reals:
     if set(matrix.sources) != set(matrix.targets):
         raise UsageError(
             "distances need the same languages as sources and as targets.",
-            "leave out sources and targets, so that all languages are compared with one another.",
+            "compare all languages with one another, without --sources and --targets.",
         )
     return matrix.values[:, [matrix.targets.index(code) for code in matrix.sources]]
 

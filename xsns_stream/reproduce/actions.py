@@ -1,6 +1,6 @@
 """Actions that recipes need and no verb offers: control models, and other comparisons of Fisher values.
 
-Each action is also a program, so that a page can show its command line:
+Each action is also a program. A page can therefore show its command line:
 
     python -m xsns_stream.reproduce.actions random-weights MODEL FOLDER
     python -m xsns_stream.reproduce.actions shuffled-weights MODEL FOLDER

@@ -140,7 +140,7 @@ def text_baselines(config: RunConfig, task: TaskConfig, model: str | None = None
 
 
 def _text_baseline(config: RunConfig, task: TaskConfig, model: str, verb: str, more: list[str]) -> Step:
-    # SuE does not use a model, so that all models share its output.
+    # SuE does not use a model. All models therefore share its output.
     folder = config.path(task.name) if verb == "sue" else config.path(slug(model), task.name)
     output = folder / f"{verb}.parquet"
     sources, targets = _with_text(task, task.sources), _with_text(task, task.all_targets)
@@ -309,6 +309,8 @@ def group_predictors(
 def coverage(step: Step, task: TaskConfig) -> tuple[int | None, int | None, float]:
     """Return how many sources, how many targets, and what share of all pairs have a value from a predictor.
 
+    `step` is the step that computes the predictor.
+
     If the predictor is a store, both numbers are None and the share is 1, because `evaluate` checks the rows of stores.
     """
     import numpy as np
@@ -422,8 +424,8 @@ def check_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> 
 
 def _extra(held: Iterable[object], wanted: Sequence[object], noun: str) -> str:
     extra = [str(value) for value in held if value not in wanted]
-    return f"{noun} that were not asked for ({', '.join(extra)})" if extra else ""
+    return f"{noun} that were not requested ({', '.join(extra)})" if extra else ""
 
 
 def _extra_sentence(path: Path, extra: str) -> str:
-    return f"'{path}' contains {extra}: ask for these too, or give another --out." if extra else ""
+    return f"'{path}' contains {extra}: request these too, or give another --out." if extra else ""

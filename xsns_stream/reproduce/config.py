@@ -267,7 +267,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             fisher_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             tuning_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             fine_tuning="quick",
-            # A passage of XQuAD is several inputs of full length, so that QA is by far the slowest task. From pairs of
+            # A passage of XQuAD is several inputs of full length, and QA is by far the slowest task. From pairs of
             # sentences, `mini` learns almost nothing with any number of examples.
             limit={"qa": 60, "nli": 200, "pi": 200, "": 500},
             # A sentence of POS tagging has about twenty labels, and topic classification has sixty targets.

@@ -58,7 +58,10 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
 
 
 def separate_sections(steps: Sequence[Step], outputs: StepOutputs) -> tuple[dict[str, Any], str]:
-    """Return, as documents and as Markdown, the evaluations of predictors that lack values for many languages."""
+    """Return the evaluations of predictors that lack values for many languages, as JSON documents and as Markdown.
+
+    `steps` are the steps that evaluate one of these predictors each.
+    """
     documents, parts = {}, []
     for step in steps:
         document = outputs.document(step)
@@ -76,7 +79,10 @@ def target_count(document: Mapping[str, Any]) -> int:
 
 
 def overview(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str], metric: str = NDCG) -> str:
-    """Return a table of one metric; rows are predictors and columns are tasks."""
+    """Return a Markdown table of one metric; rows are predictors and columns are tasks.
+
+    `documents` is {task: evaluation}, and `titles` returns the title of a task.
+    """
     names = list(dict.fromkeys(one["name"] for document in documents.values() for one in document["predictors"]))
     metrics = {
         task: {one["name"]: one["metrics"] for one in document["predictors"]} for task, document in documents.items()
@@ -159,7 +165,10 @@ def _quality_sentence(quality: Mapping[str, Any]) -> str:
 
 
 def evaluation_notes(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
-    """Return the notes of `evaluate` for each task, as Markdown."""
+    """Return the notes of the evaluations as a Markdown list.
+
+    `documents` is {task: evaluation}, and `titles` returns the title of a task.
+    """
     return bullets(f"{titles(task)}: {note}" for task, document in documents.items() for note in document["notes"])
 
 

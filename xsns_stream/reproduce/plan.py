@@ -77,8 +77,8 @@ def plan(options: RunOptions) -> Plan:
         UsageError: A value of `--data` is invalid, no data were given for any task, or the preset has no model and none
             was given.
         LanguageError: A code is not a language code.
-        XsnsError: No task can be read; this is the error of the first. If some tasks can be read, the failures of the
-            others are in the plan.
+        XsnsError: The data of no task can be read; the error is that of the first task. If the data of only some tasks
+            cannot be read, their errors are in the plan.
     """
     preset = PRESETS[options.preset]
     if not (options.model or preset.model):
@@ -109,7 +109,7 @@ def plan(options: RunOptions) -> Plan:
 
 
 def sort_out(words: Sequence[str]) -> dict[str, str]:
-    """Return {kind: data} from the values of `--data`; a later value for a kind replaces an earlier one.
+    """Return {kind: data} from `words`, the values of `--data`; a later value for a kind replaces an earlier value.
 
     Raises:
         UsageError: A value is neither KIND=SPEC nor a folder with data.
@@ -178,7 +178,10 @@ def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _languages(name: str, spec: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the languages with training data and measurable text, and the languages with test data."""
+    """Return the languages with training data and measurable text, and the languages with test data, of a task.
+
+    `name` is the task, and `spec` is its data, as in `--data`.
+    """
     from xsns_stream.corpora import open_task
 
     corpus = open_task(spec, name)
@@ -192,7 +195,10 @@ def _preset_languages(name: str, preset: Preset) -> tuple[str, ...]:
 def _pool(
     name: str, trained: Sequence[str], tested: Sequence[str], only: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the sources, the targets, and notes on requested languages that the data lack.
+    """Return the sources and the targets of a task, and notes on requested languages that the data lack.
+
+    `trained` and `tested` are the languages with training data and with test data; `only` are the languages that the
+    user requested, and is empty if there is no request.
 
     Sources and targets have the codes that the data use.
     """
@@ -207,7 +213,8 @@ def _pool(
     sources, targets = _spelled(sides[0], trained), _spelled(sides[1], tested)
     if min(len(sources), len(targets)) < FEWEST:
         note = (
-            f"the data have only {listed(sources) or 'none'} of the usual pool, so that all their languages are used."
+            f"the data have only {listed(sources) or 'none'} of the usual pool; all languages of the data are used "
+            "instead."
         )
         return tuple(trained), tuple(tested), (note,)
     lacking = [code for code in sides[1] if code not in counterparts(sides[1], (*trained, *tested))]

@@ -119,7 +119,7 @@ def needed(step: Step, steps: Sequence[Step]) -> list[Step]:
 
 
 def _digests(step: Step) -> dict[str, str]:
-    """Return {file among the outputs: digest}."""
+    """Return {file: SHA-256 digest} of the outputs of a step that are files."""
     files = [(path, path.stat()) for path in step.outputs if path.is_file()]
     return {str(path): _digest(path, stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in files}
 
@@ -160,7 +160,7 @@ RESULT_SUFFIXES: Final = (".json.gz", ".json")
 
 
 def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: StepOutputs) -> tuple[Path, ...]:
-    """Write NAME.md, NAME.json.gz and, if there is a figure, NAME.png and NAME.svg; each file is written atomically.
+    """Write the result of a recipe to NAME.md, NAME.json.gz and, if it has a figure, NAME.png and NAME.svg, atomically.
 
     Returns:
         The files that were written.
@@ -183,7 +183,7 @@ def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: Ste
         "commands": {step.name: step.command_line for step in outputs.steps.values()},
     }
     text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    # The header contains no time, so that the same result gives the same bytes.
+    # The header contains no time, because the same result must give the same bytes.
     write_whole(record, _writes(gzip.compress(text.encode(), mtime=0)))
     uncompressed.unlink(missing_ok=True)
     figures = []

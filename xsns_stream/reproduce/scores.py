@@ -38,32 +38,32 @@ class TargetScores:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The scores of the other sources."""
+        """The scores of all sources except the target."""
         return tuple(self.others.values())
 
     @property
     def best(self) -> float:
-        """The highest score of the other sources; NaN if there are none."""
+        """The highest score of a source other than the target; NaN if there is no such source."""
         return max(self.values, default=math.nan)
 
     @property
     def best_sources(self) -> tuple[str, ...]:
-        """The sources with the highest score; several if tied."""
+        """The sources, except the target, with the highest score; several sources if they are tied."""
         return tuple(source for source, score in self.others.items() if score == self.best)
 
     @property
     def worst(self) -> float:
-        """The lowest score of the other sources; NaN if there are none."""
+        """The lowest score of a source other than the target; NaN if there is no such source."""
         return min(self.values, default=math.nan)
 
     @property
     def mean(self) -> float:
-        """The mean score of the other sources; NaN if there are none."""
+        """The mean score of all sources except the target; NaN if there is no such source."""
         return math.fsum(self.values) / len(self.values) if self.others else math.nan
 
     @property
     def english(self) -> float:
-        """The score of English; NaN if English is not among the other sources."""
+        """The score of English; NaN if English is the target or is not a source."""
         return self.others.get(ENGLISH, math.nan)
 
     def mean_of(self, sources: Sequence[str]) -> float:
@@ -97,7 +97,7 @@ def target_scores(
 
 
 def scores_of_target(scores: TransferScores, target: str, trivial: Mapping[str, float]) -> TargetScores:
-    """Return the scores of one target, averaged over seeds."""
+    """Return the scores of one target, averaged over seeds; `trivial` is {target: score of the trivial answer}."""
     column = scores.values[:, scores.targets.index(target)].tolist()
     measured = {source: score for source, score in zip(scores.sources, column, strict=True) if math.isfinite(score)}
     others = {source: score for source, score in measured.items() if source != target}

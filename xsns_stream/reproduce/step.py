@@ -131,7 +131,7 @@ class StepOutputs:
     pending: frozenset[str] = frozenset()
 
     def done(self, step: Step | str) -> bool:
-        """Return whether a step belongs to the recipe and is done, so that its outputs can be read."""
+        """Return whether a step belongs to the recipe and is done; only then its outputs can be read."""
         name = step if isinstance(step, str) else step.name
         return name in self.steps and name not in self.failed and name not in self.pending
 

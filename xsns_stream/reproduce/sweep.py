@@ -351,7 +351,7 @@ def _draw_scales(axes: Axes, x_axis: XAxis) -> None:
 
 
 def _draw_legend(axes: Axes, names: Sequence[str], title: str, subtitle: str, above: float) -> None:
-    """Draw the legend and the title `above` points above the axes of the first panel."""
+    """Draw the legend, and the title and subtitle `above` points above the axes of the first panel."""
     from matplotlib.lines import Line2D
 
     height = _LEGEND_LINE * -(-len(names) // _LEGEND_COLUMNS)

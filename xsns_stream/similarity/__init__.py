@@ -1,6 +1,6 @@
 """Similarity of languages: overlap counts of packed sub-networks, and similarity coefficients of these counts.
 
-Rows are streamed in blocks of columns, so that memory use does not grow with the model. Counts are integers until a
+Rows are streamed in blocks of columns; memory use therefore does not grow with the model. Counts are integers until a
 coefficient is computed from them.
 """
 

@@ -41,17 +41,24 @@ class Coefficient:
     highest: float = field(default=1.0, init=False)
 
     def __call__(self, n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-        """Return the coefficient [S, T] of these counts."""
+        """Return the coefficient of each pair of a source and a target, float64 [S, T].
+
+        Args:
+            n: |A ∩ B|, float64 [S, T].
+            a: |A| of the sources, float64 [S, 1].
+            b: |B| of the targets, float64 [1, T].
+            size: P, the number of parameters.
+        """
         return self.formula(n, a, b, size)
 
 
 def jaccard_index(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / |A ∪ B| (Jaccard 1901); undefined for two empty sets."""
+    """|A ∩ B| / |A ∪ B| = n / (a + b − n) (Jaccard 1901); NaN for two empty sets."""
     return _ratio(n, a + b - n)
 
 
 def dice(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """2 |A ∩ B| / (|A| + |B|) (Dice 1945, Sørensen 1948); undefined for two empty sets.
+    """2 |A ∩ B| / (|A| + |B|) = 2 n / (a + b) (Dice 1945, Sørensen 1948); NaN for two empty sets.
 
     It equals 2 J / (1 + J), where J is the Jaccard index.
     """
@@ -59,12 +66,12 @@ def dice(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def overlap(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / min(|A|, |B|) (Szymkiewicz 1934, Simpson 1943); undefined if one set is empty."""
+    """|A ∩ B| / min(|A|, |B|) = n / min(a, b) (Szymkiewicz 1934, Simpson 1943); NaN if a set is empty."""
     return _ratio(n, np.minimum(a, b))
 
 
 def containment(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / |B|: the fraction of the target B that is in the source A (Broder 1997); undefined if B is empty.
+    """|A ∩ B| / |B| = n / b: the fraction of the target B that is in the source A (Broder 1997); NaN if B is empty.
 
     This is the only asymmetric coefficient: exchanging source and target changes its value.
     """
@@ -72,7 +79,7 @@ def containment(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / √(|A| |B|) (Ochiai 1957), the cosine of the bit vectors; undefined if one set is empty."""
+    """|A ∩ B| / √(|A| |B|) = n / √(a b) (Ochiai 1957), the cosine of the bit vectors; NaN if a set is empty."""
     return _ratio(n, np.sqrt(a * b))
 
 
@@ -81,7 +88,7 @@ def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
     E is the index of two independent random sets of these sizes that have their expected overlap e = |A| |B| / P:
     E = e / (|A| + |B| − e). The value 0 means that the sets are as similar as random sets; 1 means that they are equal.
-    The coefficient is undefined if both sets are empty, or if both contain all parameters.
+    The value is NaN if both sets are empty, or if both contain all parameters.
     """
     expected = jaccard_index(expected_intersection(a, b, size), a, b, size)
     return _ratio(jaccard_index(n, a, b, size) - expected, 1.0 - expected)
@@ -90,7 +97,8 @@ def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 def mutual_information(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
     """Σ p(x, y) ln(p(x, y) / (p(x) p(y))) of the two bit vectors, in nats, over the four values of (x, y).
 
-    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P; 0 ln 0 = 0. The
+    p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P, where P is `size`;
+    0 ln 0 = 0. The
     mutual information of a set with itself is the entropy of the set. The mutual information is zero if one of the two
     sets is empty or contains all parameters.
     """
@@ -117,7 +125,7 @@ def coefficient_named(name: str) -> Coefficient:
     """Return the coefficient of this name, which is computed from the counts of one pair.
 
     Raises:
-        UsageError: There is no such coefficient, or it is a correction.
+        UsageError: There is no coefficient of this name, or the name is that of a correction.
     """
     measure = measure_named(name)
     if isinstance(measure, Correction):
@@ -132,7 +140,7 @@ def measure_named(name: str) -> Coefficient | Correction:
     """Return the coefficient or the correction of this name.
 
     Raises:
-        UsageError: There is neither.
+        UsageError: There is no coefficient and no correction of this name.
     """
     known: Mapping[str, Coefficient | Correction] = {**COEFFICIENTS, **CORRECTIONS}
     if name not in known:
@@ -148,7 +156,10 @@ def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:
 
 
 def _information(joint: Reals, x: Reals, y: Reals, size: int) -> Reals:
-    """Return one term of the mutual information, from counts."""
+    """Return the term p(x, y) ln(p(x, y) / (p(x) p(y))) of the mutual information; 0 if p(x, y) is 0.
+
+    `joint`, `x` and `y` are counts; each probability is a count divided by `size`.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         term = joint / size * np.log((joint / x) * (size / y))
     return np.where(joint > 0, term, 0.0)

@@ -48,7 +48,10 @@ class Correction:
     needs_split_half: bool = False
 
     def __call__(self, similarities: Reals, split_half: Reals | None = None) -> Reals:
-        """Return the corrected similarities, float64 [..., L, L]."""
+        """Return corrected similarities, float64 [..., L, L], from Jaccard coefficients [..., L, L].
+
+        `split_half`, float64 [..., L], is needed only if `needs_split_half` is True.
+        """
         return self.formula(similarities, split_half)
 
 
@@ -92,8 +95,9 @@ def mutual_rank(similarities: Reals, split_half: Reals | None = None) -> Reals:
     """1 − (√(k_st k_ts) − 1) / (L − 1): the mutual rank of two languages as a similarity.
 
     k_st is the rank of s among the neighbours of t: 1 for the language that is most similar to t, and L − 1 for the
-    least similar one; equal similarities have the mean of their ranks. The value is 1 if each language is the nearest
-    of the other, and 1 / (L − 1) if each is the farthest. The value of a language with itself is 1.
+    least similar one; equal similarities have the mean of their ranks. The value is 1 if each of the
+    two languages is the nearest neighbour of the other, and 1 / (L − 1) if each is the farthest neighbour of the other.
+    The value of a language with itself is 1.
 
     Source:
         Obayashi and Kinoshita (2009), "Rank of correlation coefficient as a comparable measure for biological
@@ -117,9 +121,9 @@ def reliability(similarities: Reals, split_half: Reals | None = None) -> Reals:
     """J_st / √(h_s h_t): Spearman's correction for attenuation, with split-half similarities h.
 
     h_s is the Jaccard coefficient of the sub-networks of two halves of the examples of s. A language whose
-    sub-network is measured with more noise is less similar to all others, which the division corrects. The halves have
-    half as many examples as J, so that h is lower than the reliability of J: values are too large rather than too
-    small, and may exceed 1. The value is undefined for a language without h, and for h = 0.
+    sub-network is measured with more noise is less similar to all others. The division corrects for this. Each half has
+    only half of the examples from which J is computed. Therefore h is lower than the reliability of J, and the values
+    are too large rather than too small; they may exceed 1. The value is NaN for a language without h, and for h = 0.
 
     Source:
         Spearman (1904), "The proof and measurement of association between two things".
@@ -143,7 +147,7 @@ CORRECTIONS: Final[Mapping[str, Correction]] = MappingProxyType(
 
 
 def _without_own(similarities: Reals) -> Reals:
-    """Return the similarities with an undefined diagonal."""
+    """Return a copy of the similarities, float64 [..., L, L], whose diagonal is NaN."""
     others = similarities.copy()
     index = np.arange(similarities.shape[-1])
     others[..., index, index] = np.nan
@@ -151,7 +155,7 @@ def _without_own(similarities: Reals) -> Reals:
 
 
 def _sum(values: Reals) -> Reals:
-    """Return the sums over the last axis without undefined values, which do not depend on the order of the values."""
+    """Return the sums of the defined values over the last axis; the order of the values has no influence on a sum."""
     total: Reals = np.sort(np.where(np.isfinite(values), values, 0.0), axis=-1).sum(axis=-1)
     return total
 

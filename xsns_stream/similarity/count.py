@@ -125,7 +125,7 @@ def count_overlaps(
         UsageError: The seed or the density is omitted, and the store has several; a language is given twice;
             `languages` are given together with `sources` or `targets`; the device does not exist.
         LanguageError: A language has no row.
-        StoreError: There is no row, or the number of bits of a row has changed since it was written.
+        StoreError: The store has no row to compare, or the number of bits of a row has changed since it was written.
     """
     seed = only("seed", store.seeds) if seed is None else seed
     selection = select(store, languages=languages, sources=sources, targets=targets, seeds=(seed,), density=density)
@@ -171,7 +171,7 @@ def count_overlaps_by_seed(
 ) -> tuple[_Result, ...]:
     """Count |A ∩ B| for pairs of languages, once for each seed.
 
-    Only languages that have every seed are compared, so that all averages are over the same seeds.
+    Only languages that have every seed are compared. All averages are therefore over the same seeds.
 
     Args:
         store: The store of the rows.
@@ -253,7 +253,10 @@ def count_groups(
     on_progress: Progress | None = None,
     counter: RowCounter | None = None,
 ) -> tuple[GroupedOverlaps, ...]:
-    """Count |A ∩ B| within each group of parameters; the other arguments are those of :func:`count_selection`."""
+    """Count |A ∩ B| within each group of parameters, once for each seed.
+
+    `by` is `layer`, `module` or `tensor`. The other arguments are those of :func:`count_selection`.
+    """
     counter = counter or CountedHere(Device(device))
     groups = groups_of(store.layout, by)
     passes = split_progress(store, on_progress, len(selection.seeds))
@@ -305,7 +308,10 @@ def _count_groups(
 
 
 def split_progress(store: RowSource, on_progress: Progress | None, passes: int) -> list[Progress | None]:
-    """Return one progress callback for each of several passes; together they report one continuous progress."""
+    """Return a progress callback for each of several passes over the rows of a store.
+
+    Together, the callbacks report to `on_progress` one continuous progress over all passes.
+    """
     if on_progress is None:
         return [None] * passes
     words = words_for(store.layout.size)
@@ -327,7 +333,7 @@ def _count_with_cache(
     counter: RowCounter,
     on_progress: Progress | None,
 ) -> OverlapCounts:
-    """Return the counts of all pairs, and cache them.
+    """Return the counts of all pairs of the selected languages, and cache the counts.
 
     A language that is not in the cache, or whose row has changed, is compared with all others. If most languages are
     new, all pairs are counted again. Counts of fewer languages do not replace the counts of more languages in the
@@ -359,7 +365,7 @@ def _cached_rectangle(
 ) -> OverlapRectangle | None:
     """Return the counts of sources and targets from the cache; None if a count is missing or a row has changed."""
     languages, cached = selection.languages, cache.load(seed, selection.density)
-    # If a language is not in the cache, the digests of the others are not needed.
+    # If a language is not in the cache, the rows of the other languages need not be read to compute their digests.
     if cached is None or not set(languages) <= set(cached.languages):
         return None
     digests = cache.digests(languages, seed, selection.density)
@@ -370,7 +376,10 @@ def _cached_rectangle(
 
 
 def _unchanged(cached: CachedOverlaps | None, languages: Sequence[str], digests: Sequence[str]) -> set[str]:
-    """Return the languages whose rows have not changed since they were cached."""
+    """Return the languages whose rows have not changed since they were cached.
+
+    `digests` are the SHA-256 digests of the present rows of `languages`.
+    """
     before = {} if cached is None else dict(zip(cached.languages, cached.digests, strict=True))
     return {code for code, digest in zip(languages, digests, strict=True) if before.get(code) == digest}
 
@@ -384,7 +393,7 @@ def _extended(
     counter: RowCounter,
     on_progress: Progress | None,
 ) -> Counts:
-    """Count all pairs that contain a new language, and take the other pairs from the cache."""
+    """Count the pairs that contain one of the languages in `new`, and take all other pairs from `cached`."""
     languages = selection.sources
     rectangle = replace(selection, sources=tuple(new), targets=languages)
     counted, _, _ = count_rectangle(store, rectangle, seed, None, on_progress, counter)

@@ -72,7 +72,10 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
 
 
 def _module_kind(layout: ParameterLayout, tensor: str, start: int) -> str:
-    """Return the kind of module to which a tensor belongs."""
+    """Return the kind of the module to which the tensor named `tensor` belongs, such as `attention.self.query`.
+
+    `start` is the index of the first parameter of the tensor.
+    """
     block = layout.layers[bisect_right([layer.start for layer in layout.layers], start) - 1].name
     within = tensor.removeprefix(f"{block}.")
     module, _, last = within.rpartition(".")

@@ -32,7 +32,7 @@ _STEP = 1e-4
 
 
 def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
-    """Return J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds if there are several.
+    """Return J(A, B) = |A ∩ B| / |A ∪ B| from a table of counts, or from a table for each seed as the mean over seeds.
 
     This is :func:`similarity` with its default coefficient.
     """
@@ -107,7 +107,8 @@ def similarity_by_group(
     for other in given[1:]:
         if (other.by, other.names) != (first.by, first.names):
             raise IncompatibleError(
-                "the counts are of different groups of parameters.", "group all seeds in the same way."
+                "the seeds were counted for different groups of parameters.",
+                "group the counts of all seeds in the same way.",
             )
     shares = np.mean([_shares(one) for one in given], axis=0)
     return GroupedSimilarity(
@@ -122,7 +123,7 @@ def similarity_by_group(
 def _corrected(
     tables: Sequence[_Table], name: str, correction: Correction, split_half: Reals | None
 ) -> SimilarityMatrix:
-    """Return the similarities of all languages of the tables by a correction."""
+    """Return the similarities of all languages by a correction, averaged over the tables of all seeds."""
     if any(isinstance(table, SampledOverlaps) for table in tables):
         raise UsageError(
             f"'{name}' cannot be computed from a sample of the parameters, because it would have no standard errors.",
@@ -131,7 +132,7 @@ def _corrected(
     if any(table.sources != table.targets for table in tables):
         raise UsageError(
             f"'{name}' needs the similarities of all languages to each other, not only of sources to targets.",
-            "count all pairs of languages, and choose sources and targets afterwards.",
+            "count all pairs of languages, and select sources and targets from the resulting matrix.",
         )
     pairwise = jaccard(tables)
     assert pairwise.per_seed is not None
@@ -151,13 +152,17 @@ def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
 
 
 def _chance(table: _Table, formula: Coefficient) -> Reals:
-    """Return the chance level of each pair: the coefficient of the expected overlap, float64 [S, T]."""
+    """Return the chance level of each pair: the coefficient `formula` of the expected overlap, float64 [S, T]."""
     _, a, b, size = _sizes(table)
     return formula(expected_intersection(a, b, size), a, b, size)
 
 
 def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | None:
-    """Return the standard error of the mean over seeds, whose samples are independent; None for exact counts."""
+    """Return the standard error of the mean over seeds of the coefficient `formula`, float64 [S, T].
+
+    The result is None if the counts are exact. `tables` has a table for each seed; the samples of the seeds are
+    independent.
+    """
     if not all(isinstance(table, SampledOverlaps) for table in tables):
         return None
     variances = [_variance(cast(SampledOverlaps, table), formula) for table in tables]
@@ -166,7 +171,10 @@ def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | N
 
 
 def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
-    """Return the variance gᵀ V g of a coefficient, where g is its gradient (delta method): float64 [S, T]."""
+    """Return the variance of the coefficient `formula` by the delta method, float64 [S, T].
+
+    The variance is gᵀ V g, where g is the gradient of the coefficient and V is the covariance of the counts.
+    """
     n, a, b, size = _sizes(table)
     at = n, np.broadcast_to(a, n.shape), np.broadcast_to(b, n.shape)
 
@@ -194,7 +202,7 @@ def _shares(grouped: GroupedOverlaps) -> Reals:
 
 
 def _every_size(table: Overlaps) -> Counts:
-    """Return the cardinality of each language. A language that is both a source and a target is included once."""
+    """Return the cardinality of each language, int64 [n]; a language that is a source and a target is included once."""
     rows = dict(zip(table.sources, table.source_cardinality.tolist(), strict=True))
     every = rows | dict(zip(table.targets, table.target_cardinality.tolist(), strict=True))
     return np.array(list(every.values()), np.int64)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 
 _OPTIONAL: Final = ("chance", "per_seed", "standard_error")
+#: The command that writes files of matrices, for hints.
+_WRITER: Final = "`xsns-stream matrix -o FILE`"
 
 
 class _Table(NamedTuple):
@@ -94,11 +96,13 @@ def read_matrix(
     file = Path(path)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise UsageError(f"'{path}' is not a matrix.", f"give a file that ends in {listed(MATRIX_FORMATS)}.")
+        raise UsageError(f"'{path}' is not a file of a matrix.", f"give a file that ends in {listed(MATRIX_FORMATS)}.")
     if scale is not None and (not distance or not scale > 0):
+        if not distance:
+            raise UsageError("a scale was given without distances.", "give --distance, or omit --scale.")
         raise UsageError(
-            "a scale was given without distances." if not distance else f"a scale of {scale!r} is not valid.",
-            "the scale is the distance, above zero, at which languages have nothing in common.",
+            f"a scale of {scale!r} is not valid.",
+            "give the distance, above zero, at which languages have nothing in common.",
         )
     table = reader(file)
     matrix = table.matrix
@@ -143,7 +147,9 @@ def _objects(frame: pd.DataFrame) -> Any:
 
 
 def _texts(labels: Iterable[Any], side: str, what: str) -> list[str]:
-    """Return labels as text. NaN and None count as missing labels; the text `nan` is the code of a language.
+    """Return labels as text. NaN and None are missing labels; the text `nan` is the code of a language.
+
+    `side`, which is `row` or `column`, and `what`, the name of the file, are used in the message of an error.
 
     Raises:
         XsnsError: A label is missing.
@@ -160,13 +166,17 @@ def _texts(labels: Iterable[Any], side: str, what: str) -> list[str]:
 
 
 def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
-    """Return normalised codes.
+    """Return normalised codes of labels; labels that are not codes are returned unchanged.
 
-    If two labels are codes of the same language (`aka` and `twi` both become `ak`), they are not normalised and stay
-    distinct. Neither of them is then used for the language.
+    `side`, which is `row` or `column`, and `what`, the name of the file, are used in the messages of errors. If two
+    labels are codes of the same language (`aka` and `twi` both become `ak`), they are not normalised and stay distinct.
+    Neither of them is then used for the language.
+
+    Raises:
+        XsnsError: There are no labels, a label or a language occurs twice, or no label names a language.
     """
     if not labels:
-        raise XsnsError(f"{what} has no {side}s.", "each side needs at least one language.")
+        raise XsnsError(f"{what} has no {side}s.", f"give at least one {side}, labelled with a language.")
     if repeated := duplicates(labels):
         raise XsnsError(f"{what} has {side}s with the same label: {listed(repeated)}.", "give each language once.")
     codes = to_codes(labels)
@@ -184,14 +194,14 @@ def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
 
     def shown(label: str) -> str:
         code = codes[label]
-        # A word for a summary, such as `max`, is not normalised, so that a message can quote it.
+        # A word for a summary, such as `max`, is not normalised, because messages quote it.
         return label if code is None or code in several or label.lower() in SUMMARY_CODES else code
 
     return tuple(map(shown, labels))
 
 
 def _values(sources: Sequence[str], targets: Sequence[str], cells: Any, what: str) -> Reals:
-    """Convert cells, which are numbers or text, to float64 [S, T]."""
+    """Return the cells of a table, an array [S, T] of numbers or texts, as float64 [S, T]; `what` names the table."""
     if cells.dtype.kind in "fiu":
         values = cells.astype(np.float64)
         if not np.isinf(values).any():
@@ -255,7 +265,8 @@ def _read_parquet(file: Path) -> _Table:
         return _Table(matrix, str(frame.index.name or ""))
     if notes.get("kind") != "similarity-matrix":
         raise XsnsError(
-            f"'{file}' contains {notes.get('kind')}, not a similarity matrix.", "see `xsns-stream gold show`."
+            f"'{file}' contains {notes.get('kind')}, not a similarity matrix.",
+            f"give a file that {_WRITER} wrote.",
         )
     document = notes | {"sources": list(frame.index), "targets": list(frame.columns), "values": frame.to_numpy()}
     return _Table(_from_document(document, notes.get("arrays") or {}, file), ours=True)
@@ -278,7 +289,7 @@ def _read_json(file: Path) -> _Table:
         cells = [[line.get(target) for target in targets] for line in document.values()]
         frame = pd.DataFrame(cells, index=list(document), columns=list(targets), dtype=object)
         return _Table(frame_matrix(frame, coefficient=file.stem, what=f"'{file.name}'"))
-    raise XsnsError(f"'{file}' does not contain a matrix.", "write one with `xsns-stream matrix -o`.")
+    raise XsnsError(f"'{file}' does not contain a matrix.", f"give a file that {_WRITER} wrote.")
 
 
 def _read_npz(file: Path) -> _Table:
@@ -291,18 +302,24 @@ def _read_npz(file: Path) -> _Table:
         raise unreadable(file, error) from None
     # The file is not an archive, is damaged or encrypted, or contains pickles.
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, LookupError, RuntimeError, MemoryError) as error:
-        raise XsnsError(f"cannot read '{file}' as arrays: {error}.") from None
+        raise XsnsError(f"cannot read '{file}' as arrays: {error}.", f"give a file that {_WRITER} wrote.") from None
     if not all(isinstance(array, np.ndarray) for array in content.values()):
-        raise XsnsError(f"cannot read '{file}' as arrays: it contains other files.")
+        raise XsnsError(
+            f"cannot read '{file}' as arrays: it contains other files.", f"give a file that {_WRITER} wrote."
+        )
     if not {"sources", "targets", "values", "coefficient"} <= content.keys():
-        raise XsnsError(f"'{file}' does not contain a matrix.", "write one with `xsns-stream matrix -o`.")
+        raise XsnsError(f"'{file}' does not contain a matrix.", f"give a file that {_WRITER} wrote.")
     seeds = content["seeds"].tolist() if "seeds" in content else []
     document = content | {"coefficient": str(content["coefficient"]), "seeds": seeds}
     return _Table(_from_document(document, {name: content.get(name) for name in _OPTIONAL}, file), ours=True)
 
 
 def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file: Path) -> SimilarityMatrix:
-    """Return the matrix from a file that this program wrote; the labels are checked, as they may have been edited."""
+    """Return the matrix in a file that this program wrote.
+
+    The labels are checked, because they may have been edited. `document` is the content of the file, and `arrays` is
+    {name of an optional attribute of the matrix: its array}.
+    """
     what = f"'{file.name}'"
     try:
         sources = _labels(_texts(document["sources"], "row", what), "row", what)
@@ -331,12 +348,12 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise XsnsError(
-            f"'{file}' is damaged: {type(error).__name__}: {error}.", "write it again, with `xsns-stream matrix -o`."
+            f"'{file}' is damaged: {type(error).__name__}: {error}.", f"write the file again with {_WRITER}."
         ) from None
 
 
 def _record(entry: Any) -> PredictorRecord | None:
-    """Return the record from a file that this program wrote; None if the file has no record."""
+    """Return the record of the origin of a matrix, which `entry` contains as JSON values; None if `entry` is None."""
     if entry is None:
         return None
     return PredictorRecord.from_json(json.loads(str(entry)) if isinstance(entry, np.ndarray) else entry)
@@ -392,9 +409,9 @@ def known_languages(
 ) -> KnownLanguages:
     """Return the rows and columns of a matrix that are languages; by default raise an error if there are others.
 
-    :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
-    lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, remain separate
-    labels, as in a store.
+    :func:`read_matrix` does not change labels that are not codes. They match no language. A comparison
+    would therefore lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`,
+    remain separate labels, as in a store.
 
     Args:
         matrix: A matrix from :func:`read_matrix`.
@@ -414,7 +431,7 @@ def known_languages(
         names = {label: label for label in SUMMARY_CODES.intersection(every)} | names
     labels = read_labels(every, names)
     groups = {} if skip_unknown else codes_with_several_labels(dict.fromkeys(every))
-    # A renamed label has the code, and the other labels of the language stay as they are.
+    # If a label is renamed to a code, the label gets this code, and the other labels of the language do not change.
     as_written = {label for several in groups.values() for label in several if label not in names}
     shared = {code: several for code, several in groups.items() if as_written.issuperset(several)}
     code_of = {label: label if label in as_written else code for label, code in labels.codes.items()}
@@ -428,7 +445,7 @@ def known_languages(
     lost = list(dict.fromkeys(lost))
     if lost and not skip_unknown:
         raise XsnsError(
-            f"labels of {what} do not name one language each: {all_listed(_explained(lost, labels))}.",
+            f"these labels of {what} do not name exactly one language: {all_listed(_explained(lost, labels))}.",
             "give each language one label, which is a code or a name (--rename OLD=NEW replaces a label), or leave "
             "these rows and columns out by --skip-unknown.",
         )
@@ -458,13 +475,16 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> list[int]:
-    """Return the positions of the labels on one side (rows or columns) whose code no other label of that side has."""
+    """Return the indices of the labels in `side`, all rows or all columns, whose code no other label in `side` has.
+
+    `code_of` is {label: its code}; labels without a code are left out.
+    """
     codes = [code_of[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
 
 def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
-    """Return labels as text for a message; a label that has or may have a code is followed by a note."""
+    """Return the labels in `lost` as texts for a message; a note on its language follows a label that may have one."""
     shared = {label: f"{label} ({labels.codes[label]})" for label in lost if labels.codes[label] is not None}
     either = {label: f"{label} ({code} by code, {other} by name)" for label, (code, other) in labels.ambiguous.items()}
     either |= {

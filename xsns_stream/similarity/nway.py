@@ -17,7 +17,10 @@ _BLOCK_BYTES: Final = 16 * 2**20
 
 
 def count_by_group(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
-    """Return {name of a group: the number of parameters of this group that are in a set}."""
+    """Return {name of a group: number of its parameters that are in the set `bits`}.
+
+    `by` is `layer`, `module` or `tensor`: the kind of the groups.
+    """
     from xsns_kernels.columns import ArrayColumns
 
     groups = groups_of(bits.layout, by)
@@ -61,7 +64,7 @@ def united(
 ) -> ParameterSet:
     """Return the union of the sub-networks of several languages.
 
-    Arguments and errors are those of :func:`common`.
+    The arguments and errors are those of :func:`common`.
     """
     return _combine(store, languages, seed, density, np.bitwise_or, on_progress)
 

@@ -59,7 +59,18 @@ class RowCount(Protocol):
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of rows that are open for reading. The first axis of each result is the group."""
+        """Count the bits of rows that are open for reading.
+
+        Args:
+            columns: The rows of `languages`, in this order.
+            segments: Ranges of bits, each with the index of its group; None if all bits are in one group.
+            groups: G, the number of groups.
+            on_progress: Called with (words done, total words) after each block.
+            device: The device that counts the bits.
+
+        Returns:
+            Arrays whose first axis is the group.
+        """
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,10 @@ class AllPairs:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of rows that are open for reading."""
+        """Return the numbers of common bits of all pairs, in one array int64 [G, L, L].
+
+        The arguments are those of :meth:`RowCount.count`.
+        """
         return (intersections(columns, segments, groups, on_progress, device.name, device.threads),)
 
 
@@ -103,7 +117,7 @@ class TwoSides:
 
     @classmethod
     def of(cls, selection: Selection) -> tuple[TwoSides, list[int]]:
-        """Return the count of a selection, and the position of each target among the rows counted as targets."""
+        """Return the count for a selection, and the index of each of its targets among the rows from `split` on."""
         sources = {code: i for i, code in enumerate(selection.sources)}
         targets = selection.targets or ()
         fresh = [code for code in targets if code not in sources]
@@ -118,7 +132,7 @@ class TwoSides:
         return self.split * (len(self.languages) + len(self.again) - self.split)
 
     def view(self, columns: Columns) -> Columns:
-        """Return the rows of sources and targets. Rows of languages that are both are repeated at the end."""
+        """Return a view of `columns` at whose end the rows of languages that are sources and targets are repeated."""
         return Repeated(columns, self.again) if self.again else columns
 
     def count(
@@ -129,7 +143,10 @@ class TwoSides:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of rows that are open for reading."""
+        """Return the numbers of common bits, int64 [G, S, T], and the cardinalities of all rows, int64 [G, S + T].
+
+        The arguments are those of :meth:`RowCount.count`.
+        """
         both = self.view(columns)
         return cross_intersections(both, self.split, segments, groups, on_progress, device.name, device.threads)
 
@@ -153,7 +170,10 @@ class CommonAndUnited:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of rows that are open for reading."""
+        """Return the numbers of bits of L rows, of their intersection and of their union, in an array int64 [G, L + 2].
+
+        The arguments are those of :meth:`RowCount.count`.
+        """
         rows = WithCommon(columns)
         return cross_intersections(rows, 0, segments, groups, on_progress, device.name, device.threads)[1:]
 
@@ -170,7 +190,9 @@ class RowCounter(Protocol):
         groups: Groups | None = None,
         on_progress: Progress | None = None,
     ) -> tuple[Counts, ...]:
-        """Count the bits of some rows. If no groups are given, all bits are in one group.
+        """Count the bits of the rows that `rows` names, and return what the method `count` of `rows` returns.
+
+        If no groups are given, all bits are in one group.
 
         Raises:
             StoreError: A row cannot be read.
@@ -196,7 +218,7 @@ class CountedHere:
         groups: Groups | None = None,
         on_progress: Progress | None = None,
     ) -> tuple[Counts, ...]:
-        """Count the bits of some rows in this process; see :meth:`RowCounter.count`."""
+        """Count the bits of the rows that `rows` names, in this process; see :meth:`RowCounter.count`."""
         with store.columns(rows.languages, seed, density) as columns:
             segments, number = (groups.segments, len(groups.names)) if groups else (None, 1)
             return rows.count(columns, segments, number, on_progress, self.device)
@@ -257,7 +279,7 @@ def count_common(
     """Count the parameters that all sub-networks contain, and those that at least one contains, in each group.
 
     Returns:
-        Two arrays int64 [G].
+        Two arrays int64 [G]: the numbers of parameters in all sub-networks, and in at least one sub-network.
 
     Raises:
         StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
@@ -274,7 +296,7 @@ def open_rectangle(store: RowSource, selection: Selection, seed: int) -> Iterato
 
     Yields:
         The columns, whose rows are first the sources, then the other targets, and then copies of the sources that are
-        also targets; and the position of each target among the rows after the sources.
+        also targets; and the index of each target among the rows after the sources.
     """
     both, order = TwoSides.of(selection)
     with store.columns(both.languages, seed, selection.density) as rows:

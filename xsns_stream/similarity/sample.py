@@ -151,7 +151,9 @@ class Zone:
 
 
 def draw_blocks(layout: ParameterLayout, fraction: float, entropy: Sequence[int]) -> tuple[Zone, ...]:
-    """Draw two blocks of each zone; the same entropy gives the same blocks.
+    """Draw two blocks of each zone of a layout, together about the fraction `fraction` of its parameters.
+
+    `entropy` seeds the random numbers: equal integers give equal blocks.
 
     A word that two layers share belongs to the later layer.
     """
@@ -200,7 +202,11 @@ def _sample(
 
 
 def _count_blocks(columns: Columns, blocks: Sequence[Range], split: int | None, order: Sequence[int]) -> Parts:
-    """Return |A ∩ B| [G, S, T], |A| [G, S] and |B| [G, T] within each of G blocks, as int64."""
+    """Return |A ∩ B| [G, S, T], |A| [G, S] and |B| [G, T] within each of G blocks, as int64.
+
+    If `split` is None, all pairs of rows are counted. Otherwise, the rows before `split` are the sources, and `order`
+    has the index of each target among the rows from `split` on.
+    """
     picked = Picked(columns, blocks)
     bits = [WORD_BITS * offset for offset in picked.offsets]
     segments = [Segment(*pair, group) for group, pair in enumerate(pairwise(bits))]
@@ -225,7 +231,7 @@ class _Estimate:
         self.covariance = np.zeros((3, 3, sources, targets))
 
     def add(self, zones: Sequence[Zone], parts: Parts) -> None:
-        """Add the counts of the blocks of some zones, one zone after another."""
+        """Add `parts`, the counts of the drawn blocks of these zones, in the order of the zones."""
         drawn = [len(zone.blocks) for zone in zones]
         expansion = np.array([zone.total / len(zone.blocks) for zone in zones for _ in zone.blocks])
         for total, part in zip(self.totals, parts, strict=True):

@@ -57,10 +57,10 @@ class OverlapCache(Protocol):
         """Return the SHA-256 of the present row of each language."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the cached counts; None if there are no readable counts."""
+        """Return the cached counts of this seed and density; None if there are no readable counts."""
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Replace the cached counts; do nothing if the cache is not writable."""
+        """Replace the cached counts by `overlaps`; do nothing if the cache is not writable."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,9 @@ def select(
 
 
 def only(name: str, values: tuple[_Label, ...]) -> _Label:
-    """Return the seed or the density of a store that has only one.
+    """Return the only element of `values`, which are the seeds or the densities of a store.
+
+    `name`, which is `seed` or `density`, is used in the message of an error.
 
     Raises:
         StoreError: The store has no seed or density.
@@ -151,13 +153,15 @@ def only(name: str, values: tuple[_Label, ...]) -> _Label:
         raise UsageError(
             f"there are {len(values)} {plural}, and none was chosen.",
             f"choose one of {', '.join(map(repr, values))}"
-            + (", or compare every seed and average." if name == "seed" else "."),
+            + (", or average over all seeds." if name == "seed" else "."),
         )
     return values[0]
 
 
 def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> None:
-    """Check that every language has a row.
+    """Check that every language is in `there`, the languages that have a row.
+
+    `where` names the seed and the density of the rows in the message of an error.
 
     Raises:
         LanguageError: A language has no row; similar codes are suggested.
@@ -169,7 +173,7 @@ def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> Non
     if missing:
         near = near_misses(missing[0], there)
         raise LanguageError(
-            f"no sub-network of {', '.join(map(repr, missing))} for {where}.",
+            f"there is no sub-network of {', '.join(map(repr, missing))} for {where}.",
             f"did you mean {' or '.join(map(repr, near))}?" if near else "build the missing row, or omit the language.",
         )
 
@@ -181,7 +185,10 @@ def _nothing_to_compare(seeds: Sequence[int], density: float) -> str:
 
 
 def _complete(by_seed: Mapping[int, Sequence[str]], on_incomplete: Incomplete | None) -> tuple[str, ...]:
-    """Return the languages that have every seed; call `on_incomplete` for each other language."""
+    """Return the languages that have every seed, and call `on_incomplete` for each language that lacks a seed.
+
+    `by_seed` is {seed: the languages with a row for this seed}.
+    """
     known = sorted({code for there in by_seed.values() for code in there})
     lacking = {code: tuple(seed for seed in by_seed if code not in by_seed[seed]) for code in known}
     for code, seeds in lacking.items():

@@ -101,7 +101,9 @@ def _device_errors(device: str) -> Iterator[None]:
 
 
 def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Counts, seed: int, density: float) -> None:
-    """Compare the counted cardinalities of rows with their commit records; no further pass over the rows is needed.
+    """Check that the cardinality of each row equals the cardinality in the commit record of the row.
+
+    `counted`, int64 [n], are the cardinalities that were counted while the rows of `languages` were compared.
 
     Raises:
         StoreError: A row has a wrong cardinality.
@@ -144,7 +146,7 @@ class Repeated:
         return self._columns.words
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns, and copy the repeated rows."""
+        """Read the columns from `start` to `stop` into `out`, and copy the repeated rows."""
         distinct = self._columns.rows
         self._columns.read(start, stop, out[:distinct])
         for row, original in enumerate(self._again, start=distinct):
@@ -168,7 +170,7 @@ class WithCommon:
         return self._columns.words
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns, and compute the intersection and the union of its rows."""
+        """Read the columns from `start` to `stop` into `out`, and compute their intersection and union."""
         rows = out[:-2]
         self._columns.read(start, stop, rows)
         np.bitwise_and.reduce(rows, axis=0, out=out[-2])
@@ -192,7 +194,7 @@ class Joined:
         return self._sources[0].words
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns of every source."""
+        """Read the columns from `start` to `stop` of every source into `out`."""
         for source in self._sources:
             source.read(start, stop, out[: source.rows])
             out = out[source.rows :]
@@ -218,7 +220,7 @@ class Picked:
         return self.offsets[-1]
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns of this view, range by range."""
+        """Read the columns from `start` to `stop` of this view into `out`, range by range."""
         index = bisect_right(self.offsets, start) - 1
         while start < stop:
             within = start - self.offsets[index]

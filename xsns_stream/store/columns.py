@@ -112,7 +112,7 @@ def open_columns(
 
 
 def _open_files_limit() -> int:
-    """Return how many files this process may have open."""
+    """Return the largest number of files that this process may have open at the same time."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

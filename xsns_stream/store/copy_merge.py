@@ -36,8 +36,8 @@ class CopyResult:
         source_bytes: Size in bytes of the objects of these sub-networks in the source stores.
         target_bytes: Size in bytes of the objects of these sub-networks in the target.
         fisher_bytes: Size in bytes of the objects of the written Fisher values.
-        folds_written: Number of rows of folds that were written and committed.
-        folds_skipped: Number of rows of folds that the target contained already.
+        folds_written: Number of rows without one fold that were written and committed.
+        folds_skipped: Number of rows without one fold that the target contained already.
     """
 
     written: tuple[AnyKey, ...]
@@ -361,7 +361,7 @@ def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }
     if encodings and target.exists:
-        # All rows of a store have one encoding, so that the first record is enough.
+        # All rows of a store have one encoding; the first record is therefore enough.
         encodings |= {record.encoding: target for record in list(_fisher_records(target))[:1]}
     if len(encodings) > 1:
         named = " and ".join(f"as {encoding} in '{store.storage}'" for encoding, store in encodings.items())

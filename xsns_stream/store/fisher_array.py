@@ -113,7 +113,7 @@ class FisherArray:
         return array
 
     def grow(self, key: FisherKey) -> FisherArray:
-        """Return the array with labels for a row; the missing ones are added to the metadata in the store."""
+        """Add the labels that the array lacks for a row to the metadata in the store; return the changed array."""
         if self.slot(key) is not None:
             return self
 

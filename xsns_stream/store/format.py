@@ -76,7 +76,7 @@ def from_disk(text: str) -> str:
 
 
 def suggestion(language: str, known: Sequence[str]) -> str:
-    """Return a hint that names the codes nearest to `language`."""
+    """Return a hint that names the codes in `known` that are spelled most like `language`, or else some of `known`."""
     near = near_misses(language, known)
     if near:
         return f"did you mean {' or '.join(repr(code) for code in near)}?"
@@ -127,7 +127,7 @@ class RowKey:
 
     @property
     def record(self) -> str:
-        """The key of the object whose existence commits the row."""
+        """The key of the commit record. The row is committed if an object with this key exists."""
         return f"{self.node}/{METADATA}"
 
     def __str__(self) -> str:
@@ -163,7 +163,7 @@ class FisherKey:
 
     @property
     def record(self) -> str:
-        """The key of the object whose existence commits the values."""
+        """The key of the commit record. The Fisher values are committed if an object with this key exists."""
         return f"{self.node}/{METADATA}"
 
     def __str__(self) -> str:
@@ -186,17 +186,17 @@ class FoldKey:
 
     @property
     def language(self) -> str:
-        """The language of the row."""
+        """The language of the whole row."""
         return self.row.language
 
     @property
     def seed(self) -> int:
-        """The seed of the row."""
+        """The seed of the whole row."""
         return self.row.seed
 
     @property
     def density(self) -> float:
-        """The requested density."""
+        """The requested density of the whole row."""
         return self.row.density
 
     @property
@@ -259,7 +259,7 @@ class Labels:
         return grown
 
     def to_json(self) -> dict[str, Any]:
-        """Return the labels as attributes of the Zarr array."""
+        """Return the labels as JSON attributes of the Zarr array of rows."""
         return {
             "densities": list(self.densities),
             "seeds": list(self.seeds),
@@ -310,7 +310,7 @@ class Header:
         return cls(layout, json.loads(json.dumps(provenance.experiment())))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the header as attributes of the root group."""
+        """Return the header as JSON attributes of the root group of the store."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,

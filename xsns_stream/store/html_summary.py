@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import XsnsError
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import shown_name
 from xsns_stream.types.html_table import html_notes, html_table
 
@@ -52,10 +53,8 @@ def _facts(store: SubNetworkStore) -> list[str]:
     ]
 
 
-def _listed(labels: Any) -> str:
-    texts = list(map(str, labels))
-    more = f" and {len(texts) - _LABELS} more" if len(texts) > _LABELS else ""
-    return f"{', '.join(texts[:_LABELS])}{more}"
+def _listed(labels: Iterable[object]) -> str:
+    return listed(list(map(str, labels)), _LABELS)
 
 
 def _language_table(store: SubNetworkStore, keys: Sequence[RowKey]) -> str:

@@ -61,7 +61,7 @@ def overlap_cache(
 
 
 class StoredOverlaps:
-    """Overlap counts in a store; :func:`overlap_cache` returns an object of this class."""
+    """Reader and writer of the overlap counts that are cached in a store; see :func:`overlap_cache`."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class StoredOverlaps:
             return
         try:
             self._write_groups(folder)
-            # The counts are computed already, so that this process does not wait for another process that writes a
+            # The counts are computed already. This process therefore does not wait for another process that writes a
             # cache. If the lock excludes other writers, an unfinished generation was left by a killed writer.
             with self._storage.exclusive(_LOCK) as alone:
                 name = self._write(folder, overlaps)

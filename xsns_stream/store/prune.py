@@ -51,12 +51,12 @@ class PrunePlan:
 
     @property
     def things(self) -> int:
-        """The number of objects."""
+        """The number of objects in the plan."""
         return len(self.rows) + len(self.fisher) + len(self.folds) + len(self.leftovers)
 
     @property
     def bytes(self) -> int:
-        """The total size of all objects; records and other metadata are not counted."""
+        """The total size in bytes of the objects in the plan; records and other metadata are not counted."""
         return sum(sum(things.values()) for things in (self.rows, self.fisher, self.folds, self.leftovers))
 
 
@@ -179,8 +179,8 @@ def _folder(storage: Storage) -> Path:
     """
     return storage.folder(
         "leftovers of killed writers can be removed only in folders",
-        "run the build again, which completes the rows. An object store has no locks that show which writers are "
-        "active, so that leftovers cannot be told apart from objects that are being written.",
+        "run the build again, which completes the rows. In an object store, leftovers cannot be distinguished from "
+        "objects that are being written, because there are no locks that show which writers are active.",
     )
 
 
@@ -249,7 +249,11 @@ class _Files:
         return name.endswith(_PARTIAL) and time.time() - written > YOUNG_S
 
     def discard_left(self, name: str) -> bool:
-        """Remove a file of a killed writer; return False if it was removed, committed or locked in the meantime."""
+        """Remove a file of a killed writer.
+
+        Returns:
+            False if the file no longer exists, or if another writer has committed or locked its row in the meantime.
+        """
         owner = self.owner(name)
         if owner is None:
             return self.storage.discard([name], None)

@@ -81,7 +81,7 @@ class StoreReader:
 
     @property
     def exists(self) -> bool:
-        """Whether the store has been created."""
+        """Whether there is a store at the path."""
         if self._header is None:
             # The header never changes; therefore it is read only once.
             self._header = find_header(self.storage)
@@ -89,7 +89,7 @@ class StoreReader:
 
     @property
     def layout(self) -> ParameterLayout:
-        """The layout, which assigns a parameter to each bit."""
+        """The layout of the model's parameters, which assigns one parameter to each bit of a row."""
         return self.load().layout
 
     @property
@@ -127,7 +127,7 @@ class StoreReader:
         return iter(self.languages)
 
     def is_committed(self, language: str, seed: int, density: float) -> bool:
-        """Return whether a row is committed."""
+        """Return whether the store has a commit record of the row with this language, seed and density."""
         return self.storage.exists(RowKey.checked(language, seed, density).record)
 
     def records(self) -> tuple[CommitRecord, ...]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import LanguageError, StoreError
+from xsns_stream.io.tables import listed
 from xsns_stream.store.fisher_array import discard_fisher
 from xsns_stream.store.format import FisherKey, RowKey, check_language, suggestion
 from xsns_stream.store.overlap_cache import overlap_cache
@@ -114,9 +115,8 @@ def _check_free(store: SubNetworkStore, old: str, new: str) -> None:
         others = [key for key, former in _former_labels(within, new).items() if former != old]
         taken += [f"{key}{name}" for key in (others if interrupted else _former_labels(within, new))]
     if taken:
-        more = f" and {len(taken) - _NAMED} more" if len(taken) > _NAMED else ""
         raise LanguageError(
-            f"the store '{store.storage}' has a row '{new}' already: {', '.join(taken[:_NAMED])}{more}.",
+            f"the store '{store.storage}' has a row '{new}' already: {listed(taken, _NAMED)}.",
             f"nothing was changed. Choose another label, or remove that row first: xsns-stream prune "
             f"{store.storage} --lang {new}.",
         )

@@ -113,7 +113,7 @@ class RowArray:
     # ------------------------------------------------------------------------------------- writing
 
     def grow(self, *keys: RowKey) -> RowArray:
-        """Return the array with labels for some rows; the missing ones are added to the metadata in the store.
+        """Add the labels that the array lacks for some rows to the metadata in the store; return the changed array.
 
         Shape and labels are stored in one document, so that a reader never sees labels that do not match the shape.
         """
@@ -266,12 +266,12 @@ class RowArray:
         )
 
     def rebuild_hint(self, key: RowKey) -> str:
-        """Return a hint on how to repair a damaged row."""
+        """Return the hint of an error about a damaged row: how to build the row again."""
         return f"run `xsns-stream verify`; to build the row again, delete '{self.storage.full_name(key.node)}' first."
 
     @cached_property
     def zarr_array(self) -> Any:
-        """The Zarr array of the rows."""
+        """The array of rows, as an object of the library Zarr."""
         import zarr
 
         return zarr.open_array(store=self.storage.zarr_store(), path=ARRAY, mode="r", zarr_format=3)

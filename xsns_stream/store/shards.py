@@ -54,7 +54,7 @@ class Geometry:
 
     @property
     def chunks(self) -> int:
-        """The number of inner chunks."""
+        """The number of inner chunks of the object."""
         return -(-self.length // self.chunk)
 
     @property
@@ -64,7 +64,7 @@ class Geometry:
 
     @property
     def index_start(self) -> int:
-        """The offset of the index in bytes, which equals the size of all chunks."""
+        """The offset of the index in the object in bytes, which equals the size of all chunks together."""
         return self.chunks * self.chunk_bytes
 
     @property
@@ -74,11 +74,11 @@ class Geometry:
 
     @property
     def object_bytes(self) -> int:
-        """The size of the object in bytes."""
+        """The size in bytes of the object: its chunks, its index and the checksum."""
         return self.index_start + self.index_bytes
 
     def index(self) -> bytes:
-        """Return the index of an object whose chunks are stored in order."""
+        """Return the bytes of the index of an object whose chunks are stored in order."""
         import google_crc32c
 
         entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]

@@ -248,7 +248,7 @@ class SubNetworkStore(StoreReader):
         A claim covers all densities, folds and saved Fisher values of one language and seed, because one measurement
         gives all of them. The method does not wait: it yields False if another process has claimed the row. A claim
         ends when its process ends. Rows can be written without a claim, because every row has its own lock and only
-        the first commit succeeds. An object store has no locks of this kind, so that every claim is granted there.
+        the first commit succeeds. An object store has no locks of this kind; every claim is granted there.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -280,6 +280,14 @@ class SubNetworkStore(StoreReader):
         self._ensure(Header.of(fisher.provenance, fisher.layout), None)
         return save_fisher(self.storage, key, fisher, encoding)
 
+    def check_writable(self) -> None:
+        """Check, before a measurement, that the folder of the store may be written to.
+
+        Raises:
+            StoreError: The folder or its file system is read-only.
+        """
+        self.storage.check_writable()
+
     def check_saves_fisher(self) -> None:
         """Check, before a measurement, that Fisher values can be saved in this store.
 
@@ -291,7 +299,7 @@ class SubNetworkStore(StoreReader):
     def discard(self, language: str, seed: int, density: float) -> bool:
         """Remove the commit record of a row, then its object.
 
-        The labels of the row are not removed, so that the slots of other rows do not change.
+        The labels of the row are kept. The slots of other rows therefore do not change.
 
         Returns:
             Whether the commit record or the object existed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from xsns_stream.io.tables import listed
 from xsns_stream.store.reader import StoreReader
 from xsns_stream.store.records import CommitRecord
 
@@ -48,7 +49,7 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
     if not groups:
         return ""
     every = dict.fromkeys(languages for _, languages in groups)
-    named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
+    named = "; ".join(listed(languages, SHOWN) for languages in list(every)[:SHOWN])
     more = f"; and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return (
         "rows of different languages were measured on the same text, and their similarity says nothing about these "
@@ -59,9 +60,9 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
 def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
     """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
-    A sub-network that was measured on few examples is less similar to all others; its language is therefore ranked too
-    low. If no row has at least half of the requested examples, the note concerns all rows. Rows whose measurement
-    stopped early because it was stable have enough examples and are ignored.
+    A sub-network that was measured on few examples is less similar to all other sub-networks, and ranked too low. If no
+    row has at least half of the requested examples, the note concerns all rows. Rows whose measurement stopped early
+    because it was stable have enough examples and are ignored.
 
     Args:
         rows: The store.
@@ -85,10 +86,5 @@ def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), see
         return ""
     return (
         "few examples lower the similarity of a language to all other languages: "
-        f"{_listed(tuple(few))}; other languages have up to {most} examples."
+        f"{listed(few, SHOWN)}; other languages have up to {most} examples."
     )
-
-
-def _listed(languages: tuple[str, ...]) -> str:
-    more = f" and {len(languages) - SHOWN} more" if len(languages) > SHOWN else ""
-    return ", ".join(languages[:SHOWN]) + more

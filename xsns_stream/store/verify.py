@@ -16,6 +16,7 @@ import numpy as np
 from xsns_kernels import popcount
 from xsns_kernels.cores import available_cores
 from xsns_stream.errors import StoreError
+from xsns_stream.io.tables import listed
 from xsns_stream.store.fisher_array import FisherArray, read_fisher
 from xsns_stream.store.folds import fold_provenance
 from xsns_stream.store.format import ARRAY, COMMITS, FISHER_COMMITS, METADATA, FisherKey, FoldKey, Header, RowKey
@@ -128,7 +129,7 @@ def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Fi
     if part.provenance.corpus_digest != whole.provenance.corpus_digest:
         yield Finding("text", f"{name} was measured on different text than the whole row.", name)
     if part.provenance.corpus != fold_provenance(whole.provenance, name.count, name.number).corpus:
-        yield Finding("swapped", f"{name} contains the row that was measured on {part.provenance.corpus}.", name)
+        yield Finding("swapped", f"the record of {name} says that it was measured on {part.provenance.corpus}.", name)
 
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:
@@ -181,14 +182,14 @@ def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
 
 
 def _check_experiment(provenance: Provenance, header: Header, key: RowKey | FisherKey) -> Iterator[Finding]:
-    """Compare the experiment of a record with the experiment of the store."""
+    """Yield a fault if the experiment in the provenance of a record is not the experiment of the store."""
     different = header.experiment_differences(provenance.experiment(), other_place="in the row")
     if different:
         yield Finding("experiment", f"the row {key} belongs to another experiment: {'; '.join(different)}.", key)
 
 
 def _check_fisher(storage: Storage, header: Header, key: FisherKey) -> Iterator[Finding]:
-    """Compare saved Fisher values with their record."""
+    """Yield the faults of saved Fisher values: a wrong record, changed bytes, or values that are not valid."""
     try:
         record = read_fisher_record(storage, key)
     except StoreError as error:
@@ -212,7 +213,10 @@ def _check_fisher(storage: Storage, header: Header, key: FisherKey) -> Iterator[
 def _check_row(
     array: RowArray, layout: ParameterLayout, record: CommitRecord, owners: dict[str, RowKey]
 ) -> Iterator[Finding]:
-    """Compare one row with its record."""
+    """Yield the faults of one row: its slot, the size of its object, or its bits differ from the commit record.
+
+    `owners` is {SHA-256 in a commit record: key of the row}, from which swapped rows are recognised.
+    """
     key = record.key
     slot = array.labels.slot(key)
     if slot != record.slot:
@@ -239,7 +243,10 @@ def _check_row(
 def _check_bits(
     bits: Words, layout: ParameterLayout, record: CommitRecord, owners: dict[str, RowKey]
 ) -> Iterator[Finding]:
-    """Compare the bits of a row with its record."""
+    """Yield a fault for each property of the bits of a row that differs from its commit record.
+
+    `owners` is {SHA-256 in a commit record: key of the row}, from which swapped rows are recognised.
+    """
     key = record.key
     digest = digest_words(bits)
     if digest != record.sha256:
@@ -312,18 +319,20 @@ def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
         StoreError: Some rows are damaged; the message names up to three of them and the fault of the first.
     """
     if damaged:
-        shown, more = list(damaged)[:_NAMED], len(damaged) - _NAMED
-        others = f" and {more} more" if more > 0 else ""
         raise StoreError(
             f"{len(damaged)} of {checked} rows differ from their commit records: "
-            f"{', '.join(map(str, shown))}{others}. "
-            f"The first error: {damaged[shown[0]].message}",
+            f"{listed([str(key) for key in damaged], _NAMED)}. "
+            f"The first error: {next(iter(damaged.values())).message}",
             "run `xsns-stream verify`; restore the rows from a copy, or prune them and build again.",
         )
 
 
 def _check_committed(array: RowArray, record: CommitRecord) -> None:
-    """Compare the bits of one row with its record."""
+    """Check that the bits of one row have the SHA-256 and the cardinality that its commit record states.
+
+    Raises:
+        StoreError: The row is missing or damaged, or its labels have changed.
+    """
     if array.labels.slot(record.key) != record.slot:
         raise StoreError(
             f"the labels now give the row {record.key} another slot than the one to which it was written.",

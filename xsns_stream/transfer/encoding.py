@@ -2,7 +2,7 @@
 
 The words of a sentence are joined by spaces, as when sub-networks are measured, or are read as running text. The first
 or the last token of a word has the label of the word. Sentences that are too long are split into windows of whole
-words, and passages that are too long into overlapping windows, so that all words and answers are scored. Other texts
+words, and passages that are too long into overlapping windows. All words and answers are therefore scored. Other texts
 are cut at the maximum length.
 """
 
@@ -39,7 +39,7 @@ def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
 
     Args:
         task: The task.
-        splits: The data of all languages together, so that a class has the same index in every language.
+        splits: The data of all languages together. A class then has the same index in every language.
 
     Raises:
         CorpusError: The task is named-entity recognition, and a label is not a tag of named entities.
@@ -139,7 +139,7 @@ def encode(
 
 
 def labelled_token(task: Task, settings: FineTuning, model: Any) -> str:
-    """Return the token of a word that has its label, `first` or `last`; `first` if the task does not label words."""
+    """Return which token of a word has the label of the word, `first` or `last`; `first` if words are not labelled."""
     return label_position(settings.label_at, model) if task.labelled == "words" else "first"
 
 
@@ -163,7 +163,10 @@ def _check_length(tokenizer: Any, settings: FineTuning) -> int:
 
 
 def _class_indices(labels: Sequence[str], split: LabelledSplit) -> Callable[[str], int]:
-    """Return a function from the name of a class to its index in `labels`."""
+    """Return a function from the name of a class to its index in `labels`.
+
+    The function raises an error for a name that is not in `labels`; the error names the data, `split`.
+    """
     known = {name: index for index, name in enumerate(labels)}
 
     def class_index(label: str) -> int:
@@ -223,7 +226,7 @@ class _Sentence:
         return self.text[self.ranges[start][0] : self.ranges[stop - 1][1]]
 
     def ranges_in_part(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """Return the character ranges of the words of a part within the text of the part."""
+        """Return the character ranges of the words from `start` to `stop` within the text of this part."""
         origin = self.ranges[start][0]
         return [(begin - origin, end - origin) for begin, end in self.ranges[start:stop]]
 
@@ -277,7 +280,8 @@ def _token_counts(texts: list[str], tokenizer: Any) -> list[int]:
 def _windows(sentence: _Sentence, count: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
     """Split a sentence into runs of words, and return the (start, stop) indices of the words of each run.
 
-    A run has at most `room` tokens. A word with more tokens is a run of its own, which the tokenizer cuts.
+    `count` is the number of tokens of the whole sentence. A run has at most `room` tokens. A word with more tokens is a
+    run of its own, which the tokenizer cuts.
     """
     number = len(sentence.words)
     if count <= room:
@@ -292,7 +296,7 @@ def _windows(sentence: _Sentence, count: int, tokenizer: Any, room: int) -> list
 
 
 def _halved(sentence: _Sentence, start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Halve a run of words until each part has at most `room` tokens.
+    """Halve the run of words from `start` to `stop` until each part has at most `room` tokens; return the parts.
 
     A run may have too many tokens because a word after a space may have more tokens than the word alone.
     """
@@ -336,7 +340,7 @@ def _passage_features(
 
 
 def _shortened(question: str, tokenizer: Any, most: int) -> str:
-    """Return the first `most` tokens of a question as text, so that tokens are left for the passage."""
+    """Return the first `most` tokens of a question as text; the other tokens of an input are left for the passage."""
     offsets = tokenise(tokenizer, question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]
@@ -392,7 +396,10 @@ def collate(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
 
 
 def by_length(features: Sequence[Feature], size: int) -> Iterator[list[int]]:
-    """Yield batches of feature indices, sorted by descending length, so that out-of-memory errors occur early."""
+    """Yield batches of at most `size` indices of features, longest features first.
+
+    If memory is not sufficient, the error then occurs in the first batch.
+    """
     order = sorted(range(len(features)), key=lambda index: -len(features[index]))
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -194,7 +194,10 @@ def _require_packages() -> None:
 def _trainer(
     model: Any, tokenizer: Any, features: list[Feature], settings: FineTuning, seed: int, folder: str, watch: Any
 ) -> Any:
-    """Return a Trainer that neither prints nor saves anything."""
+    """Return a Trainer that neither prints nor saves anything.
+
+    `folder` is an output folder, which the Trainer requires; `watch` is the callback of :func:`_epoch_scorer`.
+    """
     from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
     steps = -(-len(features) // settings.batch_size) * settings.epochs

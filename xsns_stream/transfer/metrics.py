@@ -22,7 +22,7 @@ _PUNCTUATION: Final = frozenset(string.punctuation)
 
 
 def accuracy(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the share of predicted labels that equal the true labels, in percent."""
+    """Return the share of predicted labels that equal the true labels, `truth`, in percent."""
     return 100 * sum(map(str.__eq__, truth, predicted)) / len(truth)
 
 
@@ -60,7 +60,7 @@ def answer_f1(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
     """Return the mean over all questions of the F1 of the words of the predicted answer, in percent.
 
     If a question has several reference answers, the highest F1 counts. Words are separated by white space. An answer in
-    Chinese, Japanese or Thai is therefore usually one word, so that its F1 equals its exact match.
+    Chinese, Japanese or Thai is therefore usually one word, and its F1 equals its exact match.
     """
 
     def highest(references: Answers, given: str) -> float:

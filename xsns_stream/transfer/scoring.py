@@ -93,7 +93,8 @@ def _outputs(
 def padding(tokenizer: Any, model: Any) -> int:
     """Return the id of the padding token; 0 if neither model nor tokenizer has one, because padding is masked.
 
-    The id in the configuration comes first: a decoder that classifies texts finds their end by it.
+    The id in the configuration of the model has priority, because a decoder that classifies texts finds the end of each
+    text by this id.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     candidates = (getattr(model.config.get_text_config(), "pad_token_id", None), tokenizer.pad_token_id)

@@ -65,16 +65,18 @@ class FineTuning:
                 )
         if not 0 < self.learning_rate < 1:
             raise UsageError(f"the learning rate must be between 0 and 1, not {self.learning_rate}.", "try 1e-5.")
-        if not 0 <= self.warmup_share < 1 or self.weight_decay < 0:
+        if not 0 <= self.warmup_share < 1:
             raise UsageError(
-                "the warm-up must be a share of the steps, and weight decay must not be negative.",
-                "give a warm-up of at least 0 and less than 1, and a weight decay of at least 0.",
+                f"the warm-up must be a share of the steps, not {self.warmup_share}.",
+                "give at least 0 and less than 1.",
             )
+        if self.weight_decay < 0:
+            raise UsageError(f"weight decay must not be negative, but is {self.weight_decay}.", "give 0 or more.")
         if self.max_length < 8 or not 0 <= self.stride <= self.max_length // 2:
             raise UsageError(
                 f"the maximum length of {self.max_length} tokens with a stride of {self.stride} leaves no room for "
                 "text.",
-                "use at least 8 tokens, and a stride of at most half of the length.",
+                "use at least 8 tokens, and a stride from 0 to half of the length.",
             )
         if self.precision not in PRECISIONS:
             raise UsageError(f"'{self.precision}' is not a precision.", f"use one of: {', '.join(PRECISIONS)}.")

@@ -214,7 +214,7 @@ class Evaluation:
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=labels).reset_index()
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return the means as a table, and its caption."""
+        """Return a table of the means of all metrics, and its caption."""
         frame = self.to_frame().pivot(index="predictor", columns="metric", values="mean")
         frame = frame.loc[list(self.predictors), list(self.metrics)].rename_axis(index=None, columns=None)
         about = f"{scores_name(self.settings.task, self.settings.metric)} ({self.settings.unit})"

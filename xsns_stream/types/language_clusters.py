@@ -87,7 +87,9 @@ class LanguageClusters:
 
     def _caption(self) -> str:
         known = "unknown" if np.isnan(self.agreement) else f"{self.agreement:.2f}"
-        return f"{len(self)} clusters; adjusted Rand index with language families: {known}"
+        return (
+            f"{len(self)} cluster{'' if len(self) == 1 else 's'}; adjusted Rand index with language families: {known}"
+        )
 
     def _repr_html_(self) -> str:
         return html_table(self.to_frame(), self._caption())
@@ -97,7 +99,7 @@ class LanguageClusters:
 
 
 def language_clusters(tree: LanguageTree, count: int) -> LanguageClusters:
-    """Cut a tree into clusters.
+    """Cut a tree of languages into clusters, and compare the clusters with language families and scripts.
 
     Args:
         tree: The tree.

@@ -232,7 +232,7 @@ def joined_groups(linkage: Reals) -> list[frozenset[int]]:
 
 
 def support_of(linkage: Reals, resampled: Iterable[Reals]) -> tuple[Reals, int]:
-    """Return the share of resampled trees that contain each group of a tree, and the number of resampled trees.
+    """Return the share [L − 1] of resampled trees that contain each group of a tree, and the number of these trees.
 
     Args:
         linkage: float64 [L − 1, 4], the tree.

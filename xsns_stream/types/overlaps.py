@@ -36,32 +36,32 @@ class OverlapCounts:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The languages of the rows."""
+        """The codes of the languages of the rows, which are `languages`."""
         return self.languages
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The languages of the columns."""
+        """The codes of the languages of the columns, which are `languages`."""
         return self.languages
 
     @property
     def cardinality(self) -> Counts:
-        """|A| of each language: int64 [L]."""
+        """The number of parameters |A| in the sub-network of each language: int64 [L]."""
         return np.diagonal(self.intersection)
 
     @property
     def source_cardinality(self) -> Counts:
-        """Equal to `cardinality`: int64 [L]."""
+        """|A| of each language of the rows, int64 [L]; equal to `cardinality`."""
         return self.cardinality
 
     @property
     def target_cardinality(self) -> Counts:
-        """Equal to `cardinality`: int64 [L]."""
+        """|B| of each language of the columns, int64 [L]; equal to `cardinality`."""
         return self.cardinality
 
     @property
     def union(self) -> Counts:
-        """|A ∪ B| = |A| + |B| − |A ∩ B|: int64 [L, L]."""
+        """The size of the union of each pair of sub-networks: |A| + |B| − |A ∩ B|, int64 [L, L]."""
         return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
 
     def among(self, languages: Sequence[str]) -> OverlapCounts:
@@ -126,7 +126,7 @@ class OverlapRectangle:
 
     @property
     def union(self) -> Counts:
-        """|A ∪ B| = |A| + |B| − |A ∩ B|: int64 [S, T]."""
+        """The size of the union of source A and target B: |A| + |B| − |A ∩ B|, int64 [S, T]."""
         return self.source_cardinality[:, None] + self.target_cardinality[None, :] - self.intersection
 
     def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:
@@ -276,7 +276,7 @@ class CachedOverlaps:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The cached languages."""
+        """The codes of the languages whose counts are cached."""
         return self.counts.languages
 
 

@@ -232,7 +232,7 @@ class BitSet:
         return Share(name, count_bits(self.bits, start, stop), stop - start)
 
     def to_numpy(self) -> npt.NDArray[np.bool_]:
-        """Return the set as a boolean array: bool [P]."""
+        """Return the set as a boolean array, bool [P]: whether each parameter is in the set."""
         return unpack_bits(self.bits, self.size)
 
     def mask(self, name: str) -> npt.NDArray[np.bool_]:

@@ -67,7 +67,7 @@ class ParameterLayout:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """First bit of each tensor."""
+        """The bit of the first element of each tensor."""
         return tuple(int(o) for o in np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)[:-1]]))
 
     @cached_property
@@ -132,7 +132,7 @@ class ParameterLayout:
                 return f"tensor {number} is '{name}' in one and '{other_name}' in the other"
             if shape != other_shape:
                 return f"'{name}' has the shape {list(shape)} in one and {list(other_shape)} in the other"
-        return f"one has {len(self.names)} tensors and the other has {len(other.names)}"
+        return f"the numbers of tensors are {len(self.names)} and {len(other.names)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that :meth:`from_json` reads."""

@@ -155,7 +155,7 @@ class Difference:
     languages: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of JSON types."""
+        """Return the difference as a dictionary of JSON types."""
         return {
             "what": self.what,
             "sentence": self.sentence,

@@ -33,7 +33,7 @@ class Provenance:
         head: Seed of the randomly initialised task head, such as `seed=0`, which is used if the weights contain no
             head; empty for language models.
         quantile: Method of computing the threshold: `exact`, `histogram` or `percentile`. Empty for the default of the
-            estimator, which is `percentile` for `authors` and `exact` for the others.
+            estimator: `percentile` for `authors`, and `exact` for all other estimators.
         seed: Seed for sampling and masking.
         dtype: Precision of the model's weights during computation, with `+bf16-autocast` or `+fp16-autocast` under
             automatic mixed precision.
@@ -102,7 +102,7 @@ class Provenance:
     )
 
     def experiment(self) -> dict[str, Any]:
-        """Return the fields that all rows of one store share."""
+        """Return {name: value} of the fields that must be equal in all rows of a store."""
         return {name: getattr(self, name) for name in self.SHARED}
 
     def to_json(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Coefficient:
         estimate: Change of the score, in the unit of the scores, for one unit of the predictor.
         standard_error: Standard error of the estimate.
         low: Lower end of the 95 % confidence interval.
-        high: Upper end.
+        high: Upper end of the 95 % confidence interval.
         p_value: p-value of the two-sided t test of the null hypothesis that the coefficient is zero.
         degrees: Degrees of freedom of the confidence interval and of the t test.
         standardised: Change of the score in standard deviations for one standard deviation of the predictor; NaN for
@@ -90,8 +90,8 @@ class PredictionError:
     """Prediction errors over the pairs of the pool, in the unit of the gold scores.
 
     Attributes:
-        way: The pairs that were held out together: those of a target (LEFT_OUT_TARGET), those of a source
-            (LEFT_OUT_SOURCE), or none (IN_SAMPLE).
+        way: The pairs that were held out together: all pairs of a target (LEFT_OUT_TARGET), all pairs of a source
+            (LEFT_OUT_SOURCE), or no pairs (IN_SAMPLE).
         rmse: Root mean squared error (RMSE) over pairs.
         without_predictors: RMSE of the same model with intercepts only.
         of_mean: RMSE if each score is predicted by the mean of the pairs that are not held out.
@@ -171,12 +171,12 @@ class Regression:
 
     @property
     def pairs(self) -> int:
-        """Number of fitted pairs."""
+        """Number of pairs of a source and a target to which the regression was fitted."""
         return int(np.isfinite(self.scores).sum())
 
     @property
     def name(self) -> str:
-        """Name of the model with its factors, such as `mixed (target)`."""
+        """Name of the model with the factors of its random intercepts, such as `mixed (target)`."""
         return f"{self.model} ({' × '.join(self.factors)})" if self.factors else self.model
 
     def __getitem__(self, predictor: str) -> Coefficient:

@@ -189,7 +189,7 @@ class SimilarityMatrix:
         )
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return the values as a table, and its caption."""
+        """Return a table of the similarities, and its caption."""
         frame = self.to_frame().rename_axis(index=None, columns=None)
         seeds = f", mean over seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else ""
         return frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}"
@@ -371,7 +371,7 @@ class GroupedSimilarity:
 
     @property
     def values(self) -> Reals:
-        """float64 [G, S, T]."""
+        """float64 [G, S, T]: the similarities within each group."""
         return np.stack([matrix.values for matrix in self.matrices])
 
     def to_frame(self) -> pd.DataFrame:
@@ -385,7 +385,7 @@ class GroupedSimilarity:
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return a table with one row for each group, and its caption."""
+        """Return a table of the mean similarity within each group, with one row for each group, and its caption."""
         import pandas as pd
 
         rows = [

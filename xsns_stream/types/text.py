@@ -30,12 +30,12 @@ class AnswerSpan:
 
     @property
     def end(self) -> int:
-        """Index of the first character of the passage after the answer."""
+        """Index of the character of the passage that follows the answer."""
         return self.start + len(self.text)
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The texts of all reference answers."""
+        """The texts of all reference answers; the text of this answer is the first."""
         return (self.text, *self.others)
 
 

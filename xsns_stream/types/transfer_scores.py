@@ -204,7 +204,7 @@ class PoolCost:
     pairs: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of JSON types."""
+        """Return the cost as a dictionary of JSON types."""
         return {
             "predictor": self.predictor,
             "targets": list(self.targets),

@@ -52,14 +52,14 @@ def test_rows_keep_order_and_repetitions(xnli: Path) -> None:
     rows.close()
 
 
-def test_rows_of_a_configuration_that_holds_all_languages(tmp_path: Path) -> None:
+def test_rows_of_one_language_are_read_from_a_configuration_of_all_languages(tmp_path: Path) -> None:
     rows = [asked(f"{name}-{n}", f"{name} {n} leo") for n in range(2) for name in ("telugu", "swahili")]
     root = write_copy(tmp_path / "x", {"secondary_task": {"train": rows, "validation": rows[:2]}})
     units = list(HubCorpus(RECIPES["tydiqa"], root, labels=AUTO).in_order("te"))
     assert [unit and unit.pair for unit in units] == ["telugu 0 leo", "telugu 1 leo"]
 
 
-def test_splits_of_a_copy(xnli: Path) -> None:
+def test_a_copy_has_a_test_split_for_languages_with_validation_data_only(xnli: Path) -> None:
     corpus = open_task(f"xnli={xnli}", "nli")
     assert corpus.languages() == corpus.languages("train") == corpus.languages("dev") == ("de", "fr", "sw")
     assert corpus.languages("test") == ("de", "sw")
@@ -89,7 +89,7 @@ def test_premises_of_a_copy_stay_together(xnli: Path, language: str, source: str
     assert f"{source} is used for training, except for a tenth of it" in dev.note
 
 
-def test_a_split_that_a_whole_copy_lacks(tmp_path: Path) -> None:
+def test_dev_examples_are_cut_from_the_training_data_of_a_copy_without_other_splits(tmp_path: Path) -> None:
     root = write_copy(tmp_path / "x", {"sw": {"train": pairs("a", "b", "c")}})
     corpus = open_task(f"hub:{root}", "nli")
     assert corpus.languages("test") == ()

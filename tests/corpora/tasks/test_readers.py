@@ -87,7 +87,7 @@ def test_missing_identifiers_are_not_shared(tmp_path: Path, suffix: str) -> None
     )
 
 
-def test_a_question_without_an_identifier(tmp_path: Path) -> None:
+def test_a_question_without_an_identifier_has_an_empty_one(tmp_path: Path) -> None:
     question_ = {"question": "?", "answers": [{"text": "leo", "answer_start": 0}]}
     paragraphs = [{"context": "leo", "qas": [question_, {**question_, "id": None}, {**question_, "id": 7}]}]
     path = tmp_path / "sw.json"
@@ -212,7 +212,7 @@ def test_files_without_rows_are_refused(tmp_path: Path, name: str, content: byte
 
 
 @pytest.mark.parametrize("name", ["sw-test.tsv", "sw-test.csv", "sw-test.jsonl", "sw-test.json"])
-def test_tables_that_are_not_utf8(tmp_path: Path, name: str) -> None:
+def test_tables_that_are_not_utf8_are_refused(tmp_path: Path, name: str) -> None:
     content = {
         ".jsonl": '{"text": "a", "label": "x"}\n{"text": "ö", "label": "x"}',
         ".json": '{"data":\n"ö"}',
@@ -312,7 +312,7 @@ def test_a_suffix_is_listed_once(tmp_path: Path) -> None:
     assert len(listed) == len(set(listed)) > 10
 
 
-def test_identifiers_of_an_array_and_beside_headers_in_the_middle(tmp_path: Path) -> None:
+def test_identifiers_are_read_from_an_array_and_around_a_repeated_header(tmp_path: Path) -> None:
     rows = '[{"id": "a", "text": "one", "label": "x"},\n {"id": "b", "text": "two", "label": "y"}]'
     path = tmp_path / "sw-test.jsonl"
     path.write_text(rows, encoding="utf-8")

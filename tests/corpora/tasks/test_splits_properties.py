@@ -90,7 +90,7 @@ def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> N
 
 
 @given(st.integers(0, 2**32))
-def test_shares_of_the_splits(start: int) -> None:
+def test_the_splits_have_about_the_requested_shares(start: int) -> None:
     items = [IdentifiedExample("", words(str(number), "x")) for number in range(start, start + 2000)]
     shares = {name: len(part) / 20 for name, part in cut_into_splits(items).items()}
     # The tolerance is more than six standard deviations of a share of 2,000 examples.
@@ -101,7 +101,7 @@ def test_shares_of_the_splits(start: int) -> None:
     assert abs(len(hold_out(items)[1]) / 20 - DEV_SHARE) < 3.5
 
 
-def test_names_of_translations() -> None:
+def test_translations_of_one_example_have_the_same_name() -> None:
     assert shared_name("german-10-val", "pi") == shared_name("korean-10-val", "pi") == "10"
     # The same premise in Arabic, German and French, with different hypotheses.
     assert {shared_name(name, "nli") for name in ("arabic-0-val", "german-4981-val", "french-14942-val")} == {"0"}

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.errors import error_of
 from xsns_stream.corpora import TaskCorpus, TaskText, open_corpus, open_task, reading_notes
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.corpora.tasks.task_corpus import RECIPE_TASKS
@@ -52,16 +53,15 @@ def texts(corpus: TaskCorpus, language: str, split: str) -> list[Any]:
 
 
 def complaint(spec: str, task: str, language: str = "sw", split: str = "test", **options: Any) -> XsnsError:
-    with pytest.raises(XsnsError) as caught:
-        open_task(spec, task, **options).split(language, split)
-    assert caught.value.hint
-    return caught.value
+    error = error_of(XsnsError, lambda: open_task(spec, task, **options).split(language, split))
+    assert error.hint
+    return error
 
 
 # ------------------------------------------------------------------------------------ names of files
 
 
-def test_names_of_universal_dependencies(tmp_path: Path) -> None:
+def test_file_names_of_universal_dependencies_are_recognised(tmp_path: Path) -> None:
     names = ("de_gsd-ud-train", "de_gsd-ud-dev", "de_gsd-ud-test", "sr_set-test")
     folder = write(tmp_path, {f"{name}.conllu": CONLLU.format(word=name) for name in names} | {"README.md": "x"})
     corpus = open_task(folder, "pos")
@@ -87,7 +87,7 @@ def test_names_of_universal_dependencies(tmp_path: Path) -> None:
         ("zh-Hant/train", "zh-Hant/dev", "zh-Hant/test"),
     ],
 )
-def test_one_file_per_split(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_a_folder_may_have_one_file_per_split(tmp_path: Path, names: tuple[str, ...]) -> None:
     gap = {".tsv": "\t"}
     contents = [tagged(f"{n}/O", gap=gap.get(Path(name).suffix, " ")) for n, name in enumerate(names)]
     corpus = open_task(write(tmp_path / "x", dict(zip(names, contents, strict=True))), "ner")
@@ -118,7 +118,7 @@ def test_files_without_a_language_are_listed(tmp_path: Path) -> None:
     assert corpus.skipped == ("e n-test.txt", "notes.txt")
 
 
-def test_two_files_of_one_split(tmp_path: Path) -> None:
+def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, {name: sentences(2) for name in ("sw-test.txt", "swa/test.txt", "fi-test.txt")})
     corpus = open_task(folder, "pos")
     assert corpus.languages() == ("fi", "sw")
@@ -128,7 +128,7 @@ def test_two_files_of_one_split(tmp_path: Path) -> None:
         corpus.split("sw", "test")
 
 
-def test_a_whole_file_beside_splits(tmp_path: Path) -> None:
+def test_a_whole_file_beside_splits_is_refused(tmp_path: Path) -> None:
     error = complaint(write(tmp_path, {"sw-test.txt": sentences(2), "sw.txt": sentences(2)}), "pos")
     assert "sw-test.txt is a split of 'sw'" in str(error)
 
@@ -241,7 +241,7 @@ def test_invalid_lines_of_two_columns_are_refused(tmp_path: Path, content: str, 
     assert caught.value.hint
 
 
-def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "sw-test.txt").write_bytes("a O\nb O\nö O\n".encode("latin-1"))
     error = complaint(str(tmp_path), "ner")
     assert "line 3 of sw-test.txt is not UTF-8" in str(error)
@@ -289,7 +289,7 @@ def test_words_in_tables_have_one_tag_each(tmp_path: Path) -> None:
     assert split.unlabelled == 1
 
 
-def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
+def test_topics_are_read_as_sib200_was_published(tmp_path: Path) -> None:
     files = {
         f"swh_Latn/{split}.tsv": f'index_id\tcategory\ttext\n1\tsports\tHabari "{split}\n2\tpolitics\tleo\n'
         for split in ("train", "dev", "test")
@@ -359,7 +359,7 @@ def test_an_invalid_parquet_file_is_refused(tmp_path: Path) -> None:
 LABELS = "index_id\tsplit\tcategory\r\n7\ttrain\tsports\r\n8\tdev\tpolitics\r\n9\ttest\tsports\r\n3\ttest\thealth\r\n"
 
 
-def test_lines_with_labels_apart(tmp_path: Path) -> None:
+def test_labels_may_be_in_a_file_apart_from_the_lines(tmp_path: Path) -> None:
     files = {
         "labels.tsv": LABELS,
         "swh_Latn.txt": "\ufeffa\nb\n c\x85c \nd\n",
@@ -406,13 +406,13 @@ def test_split_names_are_not_languages(tmp_path: Path) -> None:
     assert corpus.skipped == ("dev.txt", "train.txt", "val.txt")
 
 
-def test_lines_that_end_as_on_old_machines(tmp_path: Path) -> None:
+def test_carriage_returns_end_lines(tmp_path: Path) -> None:
     (tmp_path / "en-test.txt").write_bytes(b"dog NOUN\rcat NOUN\r\rx VERB\r")
     split = open_task(str(tmp_path), "pos").split("en", "test").examples
     assert split == (TextExample(("dog", "cat"), label=("NOUN", "NOUN")), TextExample(("x",), label=("VERB",)))
 
 
-def test_a_home_that_is_not_known() -> None:
+def test_an_unknown_home_directory_is_refused() -> None:
     with pytest.raises(UsageError, match="'~no-such-user/x' names an unknown home directory"):
         open_task("~no-such-user/x", "pos")
 

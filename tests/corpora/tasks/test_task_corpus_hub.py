@@ -67,7 +67,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_splits_under_their_names_on_the_hub(copies: Path) -> None:
+def test_splits_are_found_under_their_names_on_the_hub(copies: Path) -> None:
     corpus = open_task(f"wikiann={copies / 'wikiann'}", "ner")
     for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
         test_split = corpus.split("swa", split)
@@ -106,7 +106,7 @@ def test_without_validation_data_a_tenth_of_train_is_held_out(copies: Path) -> N
     )
 
 
-def test_a_treebank_without_training_data(copies: Path) -> None:
+def test_a_treebank_without_training_data_trains_on_its_validation_data(copies: Path) -> None:
     corpus = open_task(f"udpos={copies / 'udpos'}", "pos")
     assert corpus.languages("train") == ("en",)
     assert corpus.split("en", "test").examples == (TextExample(("a", "b"), label=("NOUN", "")),), "`_` is no tag"

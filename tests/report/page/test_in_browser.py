@@ -16,7 +16,6 @@ import pytest
 
 import xsns_stream as xs
 from tests.support import networks
-from tests.support.browsers import chromium
 from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.report import write_matrix
 from xsns_stream.report.page import PredictorPairs, write_page
@@ -28,12 +27,6 @@ from xsns_stream.types.transfer_scores import TransferScores
 pytestmark = pytest.mark.xdist_group("browser")
 SECTIONS = ("summary", "ranking", "heat-map", "tree", "maps", "layers", "evaluation")
 NAMES = {"sw": "Swahili", "zu": "Zulu", "xh": "Xhosa", "fi": "Finnish", "et": "Estonian", "hu": "Hungarian"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -406,7 +399,7 @@ def test_many_families_differ_in_shape_and_colour(browser: Any, tmp_path: Path) 
     opened.context.close()
 
 
-def test_both_themes_and_the_choice_of_the_reader(browser: Any, path: Path) -> None:
+def test_the_reader_chooses_the_theme(browser: Any, path: Path) -> None:
     opened = Opened(browser, path, color_scheme="dark")
     page = opened.page
     background = "() => getComputedStyle(document.body).backgroundColor"
@@ -462,7 +455,7 @@ def test_support_values_cover_no_branch(opened: Opened) -> None:
     assert covered == [2 * (len(CODES) - 1), len(CODES) - 2, 0]
 
 
-def test_the_heat_map_alone(browser: Any, tmp_path: Path) -> None:
+def test_a_page_may_contain_the_heat_map_alone(browser: Any, tmp_path: Path) -> None:
     path = write_matrix(similarities(), tmp_path / "similarity.html")
     opened = Opened(browser, path)
     assert [link.get_attribute("href") for link in opened.page.locator("nav a").all()] == ["#summary", "#heat-map"]
@@ -482,7 +475,7 @@ def test_the_heat_map_alone(browser: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sources", "targets"), [(("sw", "fi"), ("fi", "sw")), (("sw",), ("sw", "fi", "et")), (("sw",), ("sw",))]
 )
-def test_small_and_rectangular_heat_maps_alone(
+def test_small_and_rectangular_heat_maps_are_drawn(
     browser: Any, tmp_path: Path, sources: tuple[str, ...], targets: tuple[str, ...]
 ) -> None:
     values = np.full((len(sources), len(targets)), 0.5)
@@ -506,7 +499,7 @@ def test_axe_finds_no_violation(browser: Any, path: Path, scheme: str) -> None:
     opened.context.close()
 
 
-def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
+def test_a_rectangular_matrix_with_undefined_pairs_is_drawn(browser: Any, tmp_path: Path) -> None:
     """A rectangular matrix with undefined pairs, one target that is not a source, and no families."""
     values = np.array([[0.5], [np.nan], [0.25], [1.0]])
     matrix = SimilarityMatrix(("x-a", "x-b", "x-c", "fi"), ("fi",), values, "mine")

@@ -94,7 +94,7 @@ def test_a_symmetric_matrix_is_packed_without_its_diagonal() -> None:
     assert packed["symmetric"] is True
 
 
-def test_undefined_numbers_alone() -> None:
+def test_undefined_numbers_alone_are_packed() -> None:
     assert np.isnan(unpacked(pack(np.array([np.nan, np.inf])))).all()
     assert unpacked(pack(np.array([]))).size == 0
 

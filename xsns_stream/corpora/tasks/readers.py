@@ -199,7 +199,10 @@ def _with_capital_o(example: TextExample) -> TextExample:
 def _with_iob2_tags(
     examples: list[IdentifiedExample], where: str, add_note: AddNote
 ) -> tuple[list[IdentifiedExample], int]:
-    """Return examples of named entities with tags in IOB2, and the number of examples with IOB1 tags."""
+    """Return examples of named entities with tags in IOB2, and the number of examples with IOB1 tags.
+
+    `where` names the file or data set, for notes.
+    """
     without_ends, prefixes = bioes_to_iob2([each.example for each in examples])
     if prefixes:
         add_note(f"the tags of {where} are BIOES or BILOU ({', '.join(prefixes)}): they are read as IOB2.")
@@ -208,7 +211,10 @@ def _with_iob2_tags(
 
 
 def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, add_note: AddNote) -> None:
-    """Add a note on a sentence that occurs in many pairs and may be a placeholder."""
+    """Add a note on a sentence that occurs in many pairs and may be a placeholder.
+
+    `where` names the file or data set.
+    """
     frequencies = Counter(text for each in examples for text in {each.example.text, each.example.pair} if text)
     text, number = next(iter(frequencies.most_common(1)), ("", 0))
     if number > _OFTEN and number > _OFTEN_SHARE * len(examples):
@@ -216,7 +222,10 @@ def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, a
 
 
 def skipped_note(counts: ReadCounts, where: str) -> str:
-    """Return sentences on examples that were changed, or left out for reasons other than their label; may be empty."""
+    """Return sentences on examples that were changed, or left out for reasons other than their label; may be empty.
+
+    `where` names the file or data set.
+    """
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     lost = sum(number for number, _ in named)
@@ -234,6 +243,8 @@ def skipped_note(counts: ReadCounts, where: str) -> str:
 
 def check_any_labelled(examples: list[IdentifiedExample], counts: ReadCounts, where: str) -> None:
     """Raise an error for a file without labelled examples.
+
+    `where` names the file or data set.
 
     Raises:
         CorpusError: The file has no labelled example.
@@ -319,7 +330,10 @@ def _json(text: str, where: str) -> Any:
 
 
 def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a document in the format of SQuAD: data → paragraphs → qas → answers."""
+    """Yield the identifier and the unit of each question in a document: data → paragraphs → qas → answers.
+
+    `where` names the file, for messages.
+    """
     articles = document.get("data") if isinstance(document, Mapping) else None
     if not isinstance(articles, list):
         raise CorpusError(f"{where} is JSON, but not in SQuAD's format.", "it needs `data`, a list of articles.")
@@ -335,6 +349,8 @@ def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
 
 def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
     """Yield the identifier and the unit of each question about a passage.
+
+    `where` names the file or the line, for messages.
 
     A question is an object in the format of SQuAD, or a list [id, question, answer, start].
     """

@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """All languages, sorted."""
+        """The codes of all languages, sorted."""
         return tuple(sorted({language for language, _ in self.files}))
 
 
@@ -205,7 +205,7 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
 
 
 def _candidates_in_folder(folder: Path, task: str) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language, split, file) for each file in the folder of a treebank or of a language."""
+    """Yield (language, split, file) for each file with data of a task in the folder of a treebank or of a language."""
     treebanks, _ = treebank_files(folder, lambda name: suffix_of(name, task))
     yield from ((each.language, each.split, each.path) for each in treebanks if each.path.is_file())
     for path in _entries(folder):
@@ -329,7 +329,7 @@ class _Groups:
         self._parent: dict[_Node, _Node] = {}
 
     def root(self, node: _Node) -> _Node:
-        """Return the node that represents the group of a node."""
+        """Return the node that represents the group to which `node` belongs."""
         while (parent := self._parent.setdefault(node, node)) != node:
             # Halving the path keeps it short, however many nodes were joined in a chain.
             self._parent[node] = self._parent[parent]

@@ -56,7 +56,7 @@ _CACHED_FILES: Final = 2
 
 
 class TaskCorpus(Protocol):
-    """Labelled data of a task in several languages."""
+    """Interface of the labelled data of a task in several languages."""
 
     @property
     def name(self) -> str:
@@ -64,15 +64,15 @@ class TaskCorpus(Protocol):
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data can be read without a network."""
 
     @property
     def task(self) -> str:
-        """The name of the task."""
+        """Name of the task, such as `ner`."""
 
     @property
     def relabel(self) -> Mapping[str, str]:
-        """{old: new} names of labels."""
+        """{old name of a label: its new name}."""
 
     @property
     def renamed(self) -> set[str]:
@@ -86,7 +86,7 @@ class TaskCorpus(Protocol):
         """Return the sorted normalised codes of the languages that have the split; if it is None, of all languages."""
 
     def split(self, language: str, split: str) -> LabelledSplit:
-        """Return one whole split of one language."""
+        """Return all labelled examples of one split of one language."""
 
 
 def open_task(
@@ -130,7 +130,7 @@ def open_task(
 
 
 def _check_recipe_task(name: str, task: str) -> None:
-    """Raise an error if the labels of a recipe belong to another task."""
+    """Raise an error if the labels of the recipe `name` belong to another task."""
     if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
         fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
         hint = f"the task of {name} is {RECIPE_TASKS[name]}; "
@@ -182,7 +182,7 @@ class FolderTask:
 
     @property
     def name(self) -> str:
-        """Name for provenance, without absolute paths."""
+        """Name of the data in provenance, without absolute paths."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items())) or None
         joined = {code: "+".join(names) for code, names in self.layout.treebanks.items()}
         return corpus_name("task", self.folder.resolve().name, task=self.task, **joined, relabel=renamed)
@@ -194,7 +194,7 @@ class FolderTask:
 
     @cached_property
     def layout(self) -> Layout:
-        """The files of the folder, by language and split."""
+        """The files of the folder for each language and split."""
         return find_layout(self.folder, self.task, self.treebank)
 
     @property
@@ -204,7 +204,7 @@ class FolderTask:
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
-        """All files that are left out, with the reasons."""
+        """All files of the folder that are left out, with the reasons."""
         return self.layout.not_read
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
@@ -224,8 +224,8 @@ class FolderTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one split of one language.
 
-        If the language has no training file, its dev file is used for training. If it has no dev file besides that, a
-        tenth of the training data is held out as dev data. A single file without splits is cut into three splits.
+        If the language has no training file, its dev file is used for training. If no other file remains for dev data,
+        a tenth of the training data is held out. A single file without splits is cut into three splits.
 
         Raises:
             UsageError: There is no such split.
@@ -309,7 +309,7 @@ class FolderTask:
 
 
 def _sum(counts: Sequence[ReadCounts]) -> ReadCounts:
-    """Return the total counts of several files."""
+    """Return the sum of the counts of several files."""
     return ReadCounts(*(sum(column) for column in zip(*map(astuple, counts), strict=True)))
 
 
@@ -337,12 +337,12 @@ class HubTask:
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data set can be read without a network."""
         return self.corpus.local
 
     @cached_property
     def name(self) -> str:
-        """Name for provenance, without absolute paths."""
+        """Name of the data set in provenance, without absolute paths."""
         renamed = ",".join(f"{old}={new}" for old, new in sorted(self.relabel.items()))
         return f"{self.corpus.name} as {self.task}" + (f", relabel={renamed}" if renamed else "")
 
@@ -365,8 +365,8 @@ class HubTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one whole split of one language, in the order of the data set.
 
-        If there are no training data, the validation data are used for training. If there are no validation data
-        besides those, a tenth of the training data is held out.
+        If there are no training data, the validation data are used for training. If no other data remain for
+        validation, a tenth of the training data is held out.
 
         Raises:
             UsageError: There is no such split.
@@ -399,7 +399,7 @@ class HubTask:
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the data set's name of the split from which `split` is taken; empty if there is none."""
+        """Return the name in the data set of the split from which `split` is taken; empty if there is none."""
         splits = self._splits(code)
         if split == "test":
             return splits.get("dev" if self._tested_on_dev else "test", "")

@@ -32,11 +32,11 @@ class Affine:
     transposed: bool = False
 
     def output(self, A: Tensor) -> Tensor:
-        """Return y [..., O] for A [..., I]."""
+        """Return the output y [..., O] of the map for the input A [..., I]."""
         return F.linear(A, self.weight.t() if self.transposed else self.weight, self.bias)
 
     def input_gradient(self, G: Tensor) -> Tensor:
-        """Return the gradient with respect to A, [..., I], for G [..., O]."""
+        """Return the gradient of the loss with respect to the input A, [..., I], for the output gradient G [..., O]."""
         weight = self.weight.to(G.dtype)
         return G @ (weight.t() if self.transposed else weight)
 

@@ -49,7 +49,10 @@ class MapSection:
 
 
 def _rounded(points: Reals) -> list[list[float]]:
-    """Return points scaled so that the dimension with the larger range has a range of 1, rounded to four decimals."""
+    """Return points [L, 2] as lists of numbers, rounded to four decimals.
+
+    The points are scaled: the dimension with the larger range has a range of 1.
+    """
     span = float(np.ptp(points, axis=0).max()) or 1.0
     plain: list[list[float]] = (points / span).round(4).tolist()
     return plain

@@ -77,7 +77,7 @@ def pack_ends(values: Reals, *ends: Reals, steps: int) -> list[dict[str, Any]]:
 
 
 def step_for(spread: float, steps: int) -> tuple[int, int]:
-    """Return numerator and denominator of the largest step of the form 5 × 10^k of which `spread` has enough.
+    """Return numerator and denominator of the largest step 5 × 10^k of which at least `steps` fit into `spread`.
 
     Smaller steps, such as 2 × 10^k, would not add a decimal that may be shown.
 
@@ -91,7 +91,11 @@ def step_for(spread: float, steps: int) -> tuple[int, int]:
 
 
 def codes_of(values: Reals, step: int, scale: int) -> npt.NDArray[np.int64]:
-    """Return the number of the step of each value: the step has the digits that Python shows for the value."""
+    """Return the number of the step of each value, int64 [N].
+
+    Step k contains the numbers from k · step / scale to (k + 1) · step / scale. A value at the end of a step is
+    assigned to the step whose middle has the same rounded digits as the value.
+    """
     known = np.isfinite(values)
     exact = np.where(known, values, 0.0) * (scale / step)
     codes = np.floor(exact).astype(np.int64)
@@ -108,7 +112,7 @@ def _same_digits(value: float, code: int, step: int, scale: int, decimals: int) 
 
 
 def _decimals(step: int, scale: int) -> int:
-    """Return the largest number of decimals to which all numbers of every step are rounded in the same way."""
+    """Return the largest number of decimals with which all numbers of a step are the same after rounding."""
     return max(0, round(math.log10(scale)) - 1)
 
 
@@ -118,7 +122,10 @@ def _spread(values: Reals) -> float:
 
 
 def _pack_codes(codes: npt.NDArray[np.int64], known: npt.NDArray[np.bool_], *, wide: bool = False) -> dict[str, Any]:
-    """Return the codes, counted from the smallest one, compressed and in base64."""
+    """Return the codes, counted from the smallest one, compressed and in base64.
+
+    Codes for which `known` is False are undefined. A code has four bytes if `wide` is True, and two bytes otherwise.
+    """
     width = 4 if wide else 2
     start = int(codes[known].min()) if known.any() else 0
     whole = np.where(known, codes - start, 256**width - 1).astype(f"<u{width}")

@@ -90,7 +90,7 @@ class TreeSection:
 
 
 def _largest(agreement: Reals) -> tuple[int, float] | None:
-    """Return the number of clusters with the largest agreement, and the agreement; None if it is undefined."""
+    """Return the number of clusters with the largest agreement, and this agreement; None if all are undefined."""
     if not np.isfinite(agreement).any():
         return None
     index = int(np.nanargmax(agreement))

@@ -234,7 +234,7 @@ def best_single(scores: TransferScores, target: str) -> tuple[str, ...]:
 
 
 def restrict_to_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
-    """Return only the scores of the given seeds, so that single sources and sets are compared on the same seeds."""
+    """Return only the scores of the given seeds; single sources and sets are compared on these seeds."""
     known = [seed for seed in seeds if seed in scores.seeds]
     indices = [scores.seeds.index(seed) for seed in known]
     return replace(scores, cells=scores.cells[:, indices], seeds=tuple(known)) if known else scores

@@ -96,7 +96,10 @@ def render_figure1(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _score_grid(scores: TransferScores, rows: Sequence[TargetScores]) -> ScoreGrid:
-    """Return the scores in the order of the figure."""
+    """Return the scores as a grid whose sources and targets have the order of the figure.
+
+    `rows` are the scores of each target.
+    """
     targets = [row.target for row in rows]
     means = {source: _mean([row.others[source] for row in rows if source in row.others]) for source in scores.sources}
     sources = sorted(means, key=lambda source: (-means[source], source))
@@ -113,7 +116,7 @@ def _score_grid(scores: TransferScores, rows: Sequence[TargetScores]) -> ScoreGr
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean; minus infinity if there are no values, so that a source without scores is sorted last."""
+    """Return the mean; minus infinity if there are no values, because a source without scores is sorted last."""
     return math.fsum(values) / len(values) if values else -math.inf
 
 
@@ -315,7 +318,7 @@ def render_figure5(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _by_median(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[TargetScores]:
-    """Return the scores of the targets that have other sources, in descending order of the median score."""
+    """Return the scores of the targets with scores from other languages, in descending order of the median score."""
     rows = [row for row in target_scores(config, task, outputs, task.targets) or () if row.others]
     return sorted(rows, key=lambda row: (-statistics.median(row.values), row.target))
 
@@ -357,7 +360,7 @@ class Box:
 
     Attributes:
         label: The code of the target.
-        values: Scores of the other sources; NaN is not drawn.
+        values: Scores of the sources except the target; NaN is not drawn.
         own: The score of the model that was fine-tuned on the target itself; NaN if there is no such model.
         trivial: The score of the trivial answer; NaN if unknown.
     """
@@ -387,7 +390,7 @@ def boxes_figure(panels: Sequence[BoxPanel], title: str, subtitle: str = "") -> 
     """Draw box plots, with a panel for each task; panels are placed one below the other.
 
     Boxes reach from the first to the third quartile, whiskers to the lowest and the highest source. Each source
-    is also drawn as a dot, so that the number of sources is visible.
+    is also drawn as a dot, which makes the number of sources visible.
 
     Args:
         panels: The panels, at least one.

@@ -255,7 +255,7 @@ def measure_agreement(
 
 
 def _jaccard(one: SubNetwork, two: SubNetwork) -> float:
-    """Return |A ∩ B| / |A ∪ B|; NaN for two empty sub-networks."""
+    """Return |A ∩ B| / |A ∪ B|, where A is `one` and B is `two`; NaN for two empty sub-networks."""
     shared = one.overlap(two)
     union = one.cardinality + two.cardinality - shared
     return shared / union if union else math.nan
@@ -323,7 +323,10 @@ def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> di
 
 
 def _distinct_counts(agreements: Mapping[int, Agreement]) -> list[float]:
-    """Return the requested numbers of examples, except those for which the text has no further examples."""
+    """Return the requested numbers of examples, except numbers for which the text has no further examples.
+
+    `agreements` is {requested number of examples: agreement}.
+    """
     counts: list[int] = []
     for count in sorted(agreements):
         if not counts or agreements[count].examples > agreements[counts[-1]].examples:

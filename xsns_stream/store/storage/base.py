@@ -82,7 +82,7 @@ class Storage(ABC):
 
     @abstractmethod
     def exists(self, key: str) -> bool:
-        """Return whether an object has this key."""
+        """Return whether there is an object under a key."""
 
     def has_entry(self, key: str) -> bool:
         """Return whether there is anything under a key that can be removed, even if it cannot be read as an object."""
@@ -150,7 +150,7 @@ class Storage(ABC):
 
     @abstractmethod
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object as :meth:`write` does. Error messages contain `action`."""
+        """Write a JSON object, completely or not at all; an existing object is replaced. Errors contain `action`."""
 
     @abstractmethod
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
@@ -175,7 +175,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove(self, key: str) -> None:
-        """Remove an object; do nothing if there is none."""
+        """Remove the object under a key; do nothing if there is no object."""
 
     @abstractmethod
     def remove_tree(self, prefix: str) -> None:
@@ -295,6 +295,14 @@ class Storage(ABC):
         """Remove the lock files of claims whose processes were killed; :meth:`claimed` describes the arguments."""
 
     # ----------------------------------------------------------------------------- files beside a store
+
+    @abstractmethod
+    def check_writable(self) -> None:
+        """Check, before a long computation, that rows can be added to an existing store; for folders only.
+
+        Raises:
+            StoreError: The folder cannot be written to.
+        """
 
     @abstractmethod
     def check_creatable(self) -> None:

@@ -49,7 +49,7 @@ class LocalStorage(Storage):
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """The folder of the storage."""
         return self.root
 
     @property
@@ -63,7 +63,7 @@ class LocalStorage(Storage):
         return str(self.file(key))
 
     def child(self, prefix: str) -> LocalStorage:
-        """Return a storage in a subfolder."""
+        """Return a storage in the subfolder `prefix`."""
         return LocalStorage(self.root / prefix)
 
     def folder(self, what: str, hint: str) -> Path:
@@ -162,7 +162,7 @@ class LocalStorage(Storage):
         self._write(key, data, "write to")
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object as :meth:`write` does."""
+        """Write a JSON object under a temporary name, and rename the file. Error messages contain `action`."""
         self._write(key, encode(document), action)
 
     def _write(self, key: str, data: bytes, action: str) -> None:
@@ -184,7 +184,7 @@ class LocalStorage(Storage):
             return create_file(path, data)
 
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object while its lock is held."""
+        """Replace a JSON object by the result of `change`, while its lock is held."""
         with self.locked(lock or f"{key.rpartition('/')[0]}/{LOCK}".lstrip("/")):
             document = self.read_json(key)
             if document is None:
@@ -351,8 +351,16 @@ class LocalStorage(Storage):
                 "choose another path, or change the permissions of the folder.",
             )
 
+    def check_writable(self) -> None:
+        """Check that the folder of an existing store may be written to."""
+        if self.root.exists() and not _is_writable_folder(self.root):
+            raise StoreError(
+                f"the store '{self}' cannot be written to: its folder or its file system is read-only.",
+                "copy the store to another folder with `xsns-stream copy`, or change the permissions.",
+            )
+
     def sweep(self) -> None:
-        """Remove the folders of killed processes; see :func:`work_folder`."""
+        """Remove the work folders of killed processes beside the store; see :func:`work_folder`."""
         for folder in left_folders(self.root):
             remove_left_folder(folder)
 

@@ -154,7 +154,7 @@ class RemoteStorage(Storage):
         return next(self.list(), None) is None
 
     def exists(self, key: str) -> bool:
-        """Return whether an object has this key."""
+        """Return whether there is an object under a key."""
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:
@@ -316,7 +316,7 @@ class RemoteStorage(Storage):
         )
 
     def remove(self, key: str) -> None:
-        """Delete an object; do nothing if there is none."""
+        """Delete the object under a key; do nothing if there is no object."""
         self._delete([checked_key(key)])
 
     def remove_tree(self, prefix: str) -> None:
@@ -341,7 +341,7 @@ class RemoteStorage(Storage):
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Put the first object if it does not exist, then the others; return False if the first object exists."""
+        """Put the object `first`, then all other objects of a store; return False if the object `first` exists."""
         created = self.put_if_absent(first, objects()[first], "create a store at") is not None
         if created:
             self.complete(objects, first, last)
@@ -455,6 +455,9 @@ class RemoteStorage(Storage):
     # ----------------------------------------------------------------------------- files beside a store
 
     def check_creatable(self) -> None:
+        """Do nothing, because only an attempt shows whether objects can be put."""
+
+    def check_writable(self) -> None:
         """Do nothing, because only an attempt shows whether objects can be put."""
 
     def sweep(self) -> None:
