@@ -133,7 +133,7 @@ _README_ROWS = {
 
 
 def summary(results: Path) -> str:
-    """Return a Markdown table of NDCG@3 and regret on POS tagging: of Gemma's own scores, of XLM-R's and of those of `mini`."""
+    """Return a Markdown table of NDCG@3 and regret on the POS scores of Gemma, of XLM-R and of `mini`."""
     mini = {one["name"]: one["metrics"] for one in tasks("table2")["pos"]["evaluation"]["predictors"]}
     metrics = ("ndcg@3[rank-linear]", "regret")
     lines = [
