@@ -244,13 +244,13 @@ def test_a_unit_that_kills_every_worker_fails_alone(
 
 @pytest.mark.slow
 def test_a_unit_is_computed_again_after_its_worker_hung(
-    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+    own_client: Any, fault: Any, tune: Any, alone: Path, short_limit: Any, tmp_path: Path
 ) -> None:
-    fault("hang", "fi")
+    short_limit(fault("hang", "fi"), "fi")
     events: list[Any] = []
-    tune(client=own_client, worker_timeout=60, on_event=events.append)
+    tune(client=own_client, on_event=events.append)
     assert_same(tmp_path / "gold.parquet", alone)
-    assert any(isinstance(each, Noted) and "has not finished its work in 60 s" in each.text for each in events)
+    assert any(isinstance(each, Noted) and "has not finished its work in 2 s" in each.text for each in events)
 
 
 @pytest.mark.slow
@@ -335,7 +335,7 @@ def test_a_unit_of_another_process_is_left_to_it(client: Any, tune: Any, alone: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM])
 def test_fine_tuning_continues_after_its_client_was_interrupted_or_killed(
     how: signal.Signals, tune: Any, alone: Path, data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:

@@ -48,7 +48,6 @@ PROGRAMS = [
     "bench_startup.py",
     "bench_store.py",
     "bench_threshold.py",
-    "bench_workers.py",
 ]
 
 
