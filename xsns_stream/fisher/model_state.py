@@ -16,8 +16,8 @@ from xsns_stream.types import FisherSettings, ParameterLayout
 AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: The loss is multiplied by this factor, and the sums are divided by it, because float16 has no number below 6e-8.
 LOSS_SCALE: Final = {"fp16": 2.0**10}
-#: With checkpointing, freed memory is returned each time this number of blocks has run, if the process has grown by this
-#: number of bytes. For short texts, returns cost 6 % of the time and would save little.
+#: With checkpointing, freed memory is returned each time this number of blocks has run, if the process has grown by
+#: this number of bytes. For short texts, returns cost 6 % of the time and would save little.
 BLOCKS_BETWEEN_RETURNS: Final = 4
 GROWTH_BETWEEN_RETURNS: Final = 64 << 20
 
