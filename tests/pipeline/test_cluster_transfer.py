@@ -106,7 +106,7 @@ def test_a_unit_that_fails_is_named_and_its_log_is_kept(client: Any, tune: Any, 
     events: list[Any] = []
     client.run(_lose_data_of, "fi")
     try:
-        with pytest.raises(PartialError, match=r"1 failed: fi \(seed 42\)") as caught:
+        with pytest.raises(PartialError, match=r"1 of the languages and units failed: fi \(seed 42\)") as caught:
             tune(client=client, sources="en,fi", on_event=events.append)
     finally:
         client.run(_lose_data_of, None)
@@ -234,7 +234,7 @@ def test_a_unit_that_kills_every_worker_fails_alone(
     own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
 ) -> None:
     fault("kill while training", "fi", times=2)
-    with pytest.raises(PartialError, match=r"1 failed: fi \(seed 42\)"):
+    with pytest.raises(PartialError, match=r"1 of the languages and units failed: fi \(seed 42\)"):
         tune(client=own_client, retries=1)
     assert xs.read_scores(tmp_path / "gold.parquet").sources == ("en", "sw")
     assert "attempt 2: begun" in (tmp_path / "gold.parquet.logs" / "fi-42.log").read_text(encoding="utf-8")
