@@ -49,5 +49,5 @@ def test_a_committed_row_is_shown_with_its_speed_if_the_time_is_known() -> None:
         progress(RowCommitted(Row("fi", 42), 16, 1000, 0.15, 0.0))
     assert log.getvalue().splitlines() == [
         "[1/2] sw (seed 42): 16 examples, 1,000 parameters, 2.0 s (8.0 examples/s)",
-        "[2/2] fi (seed 42): 16 examples, 1,000 parameters (committed by a worker that died before it reported the time)",
+        "[2/2] fi (seed 42): 16 examples, 1,000 parameters (its worker died before it reported the time)",
     ]
