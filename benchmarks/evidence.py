@@ -48,7 +48,8 @@ from xsns_stream.regression import feature_matrix, fit, parse_feature
 from xsns_stream.regression import read_features as read_language_features
 from xsns_stream.report import write_matrix
 from xsns_stream.similarity.matrix_io import read_matrix
-from xsns_stream.types.transfer_scores import TransferScores
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
 #: The paper's languages for POS and NER.
 POS = tuple("bg zh nl en fi fr hi id it ja ko no pl pt ru sk es sv tr uk".split())  # noqa: SIM905 — one line, not twenty
@@ -182,11 +183,16 @@ def with_mini(data: Path, work: Path, languages: Sequence[str], examples: int) -
 # -------------------------------------------------------------------------------------------------- the tables
 
 
-def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
-    """Return a row for each predictor of a pool and each metric."""
+def evaluation_of(pool: Pool, resamples: int) -> tuple[Evaluation, JoinedScores]:
+    """Return the evaluation of a pool, and the evaluated scores and predictions."""
     joined = join(pool.gold, pool.matrices, pool.sources, pool.targets)
     ceiling = None if pool.ceiling is None else pool.gold.regime(pool.ceiling)
-    evaluation = evaluate(joined, resamples=resamples, reference=next(iter(pool.matrices)), ceiling=ceiling)
+    return evaluate(joined, resamples=resamples, reference=next(iter(pool.matrices)), ceiling=ceiling), joined
+
+
+def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
+    """Return a row for each predictor of a pool and each metric."""
+    evaluation, joined = evaluation_of(pool, resamples)
     print(pool.name, file=sys.stderr)
     for sentence in evaluation.notes:
         print(f"  {sentence}", file=sys.stderr)

@@ -28,12 +28,15 @@ import numpy as np
 import pandas as pd
 from bench_families import same_family
 from evidence import Pool
+from matplotlib.figure import Figure
 
 import xsns_stream as xs
 from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
 from xsns_stream.gold import import_scores, read_scores
 from xsns_stream.languages import normalise
+from xsns_stream.report.evaluation_figure import plot_evaluation
+from xsns_stream.report.figures import save_figure
 from xsns_stream.similarity.matrix_io import read_matrix
 from xsns_stream.types.transfer_scores import TransferScores
 
@@ -266,10 +269,33 @@ def reliability(work: Path, languages: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
+# -------------------------------------------------------------------------------------------------- figure
+
+#: Pool → title of its panel.
+PANELS = {
+    "gemma-own-pos": "POS accuracy of Gemma 3 270M",
+    "gemma-pos-all": "POS accuracy of XLM-R",
+}
+
+
+def draw(tables: Sequence[Pool], resamples: int, file: Path) -> None:
+    """Draw the NDCG@3 of each predictor with its interval; each computed pool of :data:`PANELS` has a panel."""
+    evaluations = {table.name: evidence.evaluation_of(table, resamples)[0] for table in tables if table.name in PANELS}
+    figure = Figure(figsize=(5.4 * len(evaluations), 5.2), layout="constrained")
+    panels = figure.subplots(1, len(evaluations), squeeze=False)[0]
+    for axes, (name, evaluation) in zip(panels, evaluations.items(), strict=True):
+        plot_evaluation(evaluation, ax=axes)
+        axes.set_xlabel("NDCG@3 with 95 % interval")
+        axes.set_title(f"{PANELS[name]}, {len(evaluation.targets)} targets", loc="left", fontsize=10)
+    with file.open("wb") as stream:
+        save_figure(lambda: figure, stream, file.suffix.removeprefix("."))
+
+
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of xpos, gold, typology and ntrex")
     parser.add_argument("--work", type=Path, required=True, help="folder of the stores and baselines")
+    parser.add_argument("--figure", type=Path, help="file of the figure, .svg or .png")
     options = parser.parse_args()
     resamples = 1_000 if options.smoke else 10_000
     started = time.perf_counter()
@@ -286,6 +312,8 @@ def main() -> None:
     compared = similarities(options.work, languages) | embeddings(options.work)
     results += neighbours(options.data, compared | {"lex": read_matrix(options.work / "lex.parquet")}, languages)
     results += reliability(options.work, languages)
+    if options.figure is not None:
+        draw(tables, resamples, options.figure)
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     parameters = {"resamples": resamples, "languages": languages, "settings": dict(store.experiment)}
     harness.write(options.output, harness.result("evidence-gemma", parameters, results, options.smoke))

@@ -75,6 +75,14 @@ def pool(results: Path, name: str) -> str:
     return _size(by_predictor) + table(heads, lines)
 
 
+def metric(results: Path, name: str, predictor: str, metric: str) -> str:
+    """Return the mean and the interval of one metric of one predictor; `–` if it was not computed."""
+    for row in rows(results, "pool"):
+        if (row["pool"], row["predictor"], row["metric"]) == (name, predictor, metric):
+            return _cell(row, COLUMNS[metric][1])
+    return "–"
+
+
 def cost(results: Path, name: str) -> str:
     """Return a Markdown table of what a user of each predictor of a pool pays.
 
@@ -200,25 +208,6 @@ def coefficients(results: Path, name: str) -> str:
     return table(["model", "predictor", "points of accuracy", "95 % interval", "p"], lines)
 
 
-def summary(results: Path) -> str:
-    """Return the Markdown table of the results in README."""
-    names = {
-        ("pos-paper-mini", "xsns"): "sub-networks of `mini`",
-        ("pos-paper", "ldnd"): "word lists (LDND)",
-        ("pos-paper", "l2v"): "typology (L2V)",
-        ("pos-paper", "source-mean"): "source's mean on other targets",
-        ("pos-paper", "english"): "always English",
-        ("pos-paper", "random"): "random order",
-    }
-    by_predictor = {(row["pool"], row["predictor"], row["metric"]): row for row in rows(results, "pool")}
-    lines = [
-        [name, *(_cell(by_predictor[*key, metric], COLUMNS[metric][1]) for metric in ("ndcg@3[rank-linear]", "regret"))]
-        for key, name in names.items()
-        if (*key, "regret") in by_predictor
-    ]
-    return table(["predictor", "NDCG@3 [95 %]", "regret, points of accuracy [95 %]"], lines)
-
-
 def features(results: Path) -> str:
     """Return a Markdown table of the coefficients of the model with crossed intercepts, for the page on regression."""
     lines = [
@@ -266,7 +255,6 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "evidence-gemma-own-pos-cost": partial(cost, name="gemma-own-pos"),
     "evidence-regressions": partial(regressions, of_gemma=False),
     "evidence-gemma-regressions": partial(regressions, of_gemma=True),
-    "evidence-readme": summary,
     "regression-features": features,
     "ranking-intervals": intervals,
     "evidence-coefficients": partial(coefficients, name="pos-features"),

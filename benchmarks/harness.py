@@ -66,18 +66,20 @@ def interleave(
     rounds: int = 7,
     budget_s: float = 60.0,
     clock: Callable[[], float] = time.perf_counter,
+    warm_up: bool = True,
 ) -> dict[str, Timing]:
     """Time each contestant once a round, in turn, and return the medians.
 
     Args:
-        contestants: {name: function without arguments}. Each function is called once, untimed, to warm up.
+        contestants: {name: function without arguments}.
         rounds: Number of timed rounds, at least 1.
         budget_s: Seconds after which no further round starts. All contestants have the same number of rounds; their
             medians therefore cover the same period.
         clock: Function that returns the time in seconds; `time.process_time` if other programs share the cores and
             every contestant has one thread.
+        warm_up: Whether each function is first called once, untimed.
     """
-    for call in contestants.values():
+    for call in contestants.values() if warm_up else ():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     started = time.perf_counter()

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import evidence_tables
 from harness import at_least, table
 
 from xsns_stream.reproduce.commands import XSNS
@@ -118,21 +119,38 @@ def strength(results: Path, page: str) -> str:
     return table(heads, lines)
 
 
+#: Name of a predictor in README → its name in the results of Gemma, and in those of `mini`; "" if it was not computed.
+_README_ROWS = {
+    "X-SNS": ("xsns", XSNS),
+    "X-SNS of random weights": ("redrawn", ""),
+    "EMB": ("emb", "EMB"),
+    "LEX": ("lex", "LEX"),
+    "NN-Rank": ("", "NN-Rank"),
+    "LDND": ("ldnd", "LDND"),
+    "L2V": ("l2v", "L2V"),
+    **{name: (name, name) for name in ("source-mean", "english", "random")},
+}
+
+
 def summary(results: Path) -> str:
-    """Return a Markdown table of NDCG@3 and regret of each predictor on the two tasks that `mini` can do."""
-    evaluations = {name: known["evaluation"] for name, known in tasks("table2").items() if name in ("pos", "ner")}
-    rows = {name: {one["name"]: one["metrics"] for one in known["predictors"]} for name, known in evaluations.items()}
+    """Return a Markdown table of NDCG@3 and regret on the POS scores of Gemma, of XLM-R and of `mini`."""
+    mini = {one["name"]: one["metrics"] for one in tasks("table2")["pos"]["evaluation"]["predictors"]}
+    metrics = ("ndcg@3[rank-linear]", "regret")
     lines = [
         [
             label,
-            metric_cell(metrics, NDCG),
-            metric_cell(metrics, _REGRET, scale=1.0),
-            metric_cell(rows["ner"][label], NDCG) if label in rows["ner"] else "–",
+            *(
+                evidence_tables.metric(results, name, gemma, metric)
+                for name in ("gemma-own-pos", "gemma-pos-all")
+                for metric in metrics
+            ),
+            metric_cell(mini[of_mini], NDCG) if of_mini else "–",
+            metric_cell(mini[of_mini], _REGRET, scale=1.0) if of_mini else "–",
         ]
-        for label, metrics in rows.get("pos", {}).items()
+        for label, (gemma, of_mini) in _README_ROWS.items()
     ]
-    heads = ["predictor", "POS: NDCG@3 [95 %]", "POS: regret, points of accuracy [95 %]", "NER: NDCG@3 [95 %]"]
-    return table(heads, lines)
+    columns = [f"{model}: {measure}" for model in ("Gemma", "XLM-R", "`mini`") for measure in ("NDCG@3", "regret")]
+    return table(["predictor", *columns], lines)
 
 
 def three_sources(results: Path, page: str, task: str) -> str:

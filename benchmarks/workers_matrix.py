@@ -128,7 +128,7 @@ def measure(
     }
     contestants["command"] = lambda: command(store, size)
     contestants[f"command, {workers(options)}"] = lambda: command(store, size, "--workers", str(options.workers))
-    timings = harness.interleave(contestants, options.rounds, budget_s=300)
+    timings = harness.interleave(contestants, options.rounds, budget_s=300, warm_up=not options.smoke)
     gigabytes = AllPairs(languages(size)).pairs * options.bits / 8e9
     for name, timing in timings.items():
         base = timings["command" if name.startswith("command") else "1 thread"].median_s

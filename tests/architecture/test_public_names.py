@@ -67,6 +67,7 @@ def test_exit_codes_do_not_change() -> None:
         "SOME_LANGUAGES_FAILED": 3,
         "BUG": 70,
         "INTERRUPTED": 130,
+        "TERMINATED": 143,
     }
     kinds = [XsnsError]
     for kind in kinds:

@@ -194,7 +194,7 @@ def test_a_kept_model_with_other_settings_is_not_used(folder: Path, in_process: 
     assert in_process(folder, *other).code == 0
     completed = in_process(folder, *arguments(*keep, "fi,sw", sources="en"))
     assert completed.code == 0
-    assert "fine-tuned again: en (seed 42)" in completed.err
+    assert "fine-tuned again, because no saved model has their settings: en (seed 42)" in completed.err
     assert in_process(folder, *arguments("--targets", "fi,sw", sources="en", output="anew.parquet")).code == 0
     np.testing.assert_array_equal(
         read_scores(folder / "anew.parquet").cells, read_scores(folder / "gold.parquet").cells

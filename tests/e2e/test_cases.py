@@ -157,7 +157,7 @@ def test_conllu_and_plain_lines_give_the_same_row(build_from: Callable[..., Any]
     assert (completed.code, languages) == (0, ("en",)), completed.err
     counts = open_corpus(f"en={CASES / 'sentences' / 'en.conllu'}").sample("en", 1, 0).counts
     assert (counts.read, counts.malformed) == (61, 1)
-    assert "1 malformed of 61 sentences are skipped." in completed.err
+    assert "1 malformed of 61 sentences is skipped." in completed.err
     rows = []
     for suffix in ("conllu", "txt"):
         build_from(f"zh={CASES / 'sentences' / f'zh.{suffix}'}", name=suffix)

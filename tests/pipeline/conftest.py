@@ -13,6 +13,7 @@ import pytest
 from xsns_stream.corpora import open_corpus
 from xsns_stream.models import LoadedModel, load_model
 from xsns_stream.objectives import MaskedLanguageModelling
+from xsns_stream.pipeline import cluster
 from xsns_stream.pipeline.build import build
 from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.events import BuildResult, Event
@@ -92,5 +93,24 @@ def damage(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
         folder.mkdir()
         own_client.register_plugin(fault(folder, *arguments, **options))
         return folder
+
+    return install
+
+
+@pytest.fixture
+def short_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], None]:
+    """A function that sets a time limit of two seconds for the first attempt of one language, after it has hung.
+
+    The other items have no limit, so that a busy machine cannot exceed it. Its arguments are the folder that counts how
+    often the fault happened, and the language.
+    """
+
+    def install(faults: Path, language: str) -> None:
+        def limit(run: Any, key: str) -> float | None:
+            item = run.items[key]
+            hung = language in {getattr(item, "language", None), getattr(item, "source", None)}
+            return 2.0 if hung and len(run.begun[key]) == 1 and any(faults.iterdir()) else None
+
+        monkeypatch.setattr(cluster._ClientRun, "_limit", limit)
 
     return install

@@ -72,4 +72,4 @@ def test_malformed_sentences_are_noted(tmp_path: Path) -> None:
     events: list[object] = []
     store = xs.open_store(tmp_path / "a.zarr", "a")
     xs.build(xs.BuildSettings(corpus, ("sw",), examples=2), xs.load_model("mini"), store, events.append)
-    assert "1 malformed of 31 sentences are skipped." in [getattr(event, "text", "") for event in events]
+    assert "1 malformed of 31 sentences is skipped." in [getattr(event, "text", "") for event in events]

@@ -1,4 +1,4 @@
-"""Lines that are written to a log file while units are fine-tuned."""
+"""Lines that are written to a log file while rows are measured, and while units are fine-tuned."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from xsns_stream.pipeline import progress as transfer_progress
-from xsns_stream.pipeline.events import StepsDone, UnitStarted
+from xsns_stream.pipeline.events import Row, RowCommitted, StepsDone, UnitStarted
 from xsns_stream.pipeline.finetune_settings import Unit
-from xsns_stream.pipeline.progress import TransferProgress
+from xsns_stream.pipeline.progress import RowProgress, TransferProgress
 
 UNIT = Unit("sw", 42)
 EVENTS = (
@@ -40,3 +40,14 @@ def test_a_log_reports_the_progress_of_a_long_unit(monkeypatch: pytest.MonkeyPat
 
 def test_a_log_does_not_report_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(3600.0, monkeypatch) == []
+
+
+def test_a_committed_row_is_shown_with_its_speed_if_the_time_is_known() -> None:
+    log = io.StringIO()
+    with RowProgress(Console(file=log, width=200), 2) as progress:
+        progress(RowCommitted(Row("sw", 42), 16, 1000, 0.15, 2.0))
+        progress(RowCommitted(Row("fi", 42), 16, 1000, 0.15, 0.0))
+    assert log.getvalue().splitlines() == [
+        "[1/2] sw (seed 42): 16 examples, 1,000 parameters, 2.0 s (8.0 examples/s)",
+        "[2/2] fi (seed 42): 16 examples, 1,000 parameters (its worker died before it reported the time)",
+    ]

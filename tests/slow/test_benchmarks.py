@@ -48,7 +48,6 @@ PROGRAMS = [
     "bench_startup.py",
     "bench_store.py",
     "bench_threshold.py",
-    "bench_workers.py",
 ]
 
 
@@ -244,7 +243,17 @@ def test_the_evidence_of_a_model_with_controls_runs(tmp_path: Path) -> None:
     scores = scores.assign(task="pos", metric="accuracy", unit="percent", regime="main", trivial=20.0, origin="made up")
     scores.to_csv(tmp_path / "scores.csv", index=False)
     write_scores(read_scores(tmp_path / "scores.csv"), tmp_path / "pos-gemma3-270m.parquet")
-    document = run("evidence_gemma.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path))
+    document = run(
+        "evidence_gemma.py",
+        tmp_path,
+        "--data",
+        str(NTREX.parent),
+        "--work",
+        str(tmp_path),
+        "--figure",
+        str(tmp_path / "pos.svg"),
+    )
+    assert "POS accuracy of XLM-R, " in (tmp_path / "pos.svg").read_text()
     assert set(document["parameters"]["languages"]) == set(languages)
     rows = document["results"]
     regrets = {

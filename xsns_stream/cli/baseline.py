@@ -59,7 +59,8 @@ def command() -> None:
     """Compute other predictors of transfer, for comparison with sub-networks.
 
     Each baseline is a similarity matrix in which a larger number means a better source. -o writes it to a file that
-    `evaluate` and `regress` read. `xsns-stream baseline NAME --help` describes NAME and its data.
+    `evaluate` and `regress` read. `xsns-stream baseline NAME --help` describes NAME and its data. A file is
+    written when its baseline is complete; an interrupted baseline starts again.
     """
 
 

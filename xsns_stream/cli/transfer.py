@@ -270,7 +270,7 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
     for units, work in (
-        (plan.again, "these units lack targets, and are fine-tuned again, because their models were not saved"),
+        (plan.again, "these units lack targets, and are fine-tuned again, because no saved model has their settings"),
         (plan.kept, "these units lack targets, on which their saved models are tested"),
     ):
         if units:

@@ -63,7 +63,8 @@ class RowCommitted:
         examples: |D|, the number of measured examples.
         cardinality: Number of selected parameters at the last density of the settings.
         density_realised: Share of selected parameters at this density.
-        seconds: Seconds from the start of the row to its commit.
+        seconds: Seconds from the start of the row to its commit; 0 if a worker committed the row and died before it
+            reported them.
         stored_fisher: Whether the parameters were selected by Fisher values from the store, without a measurement.
         reliability: Reliability at the first density; see :class:`xsns_stream.types.Provenance`.
     """

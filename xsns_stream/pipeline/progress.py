@@ -207,7 +207,10 @@ def _examples(number: int) -> str:
 
 
 def _row_summary(event: RowCommitted) -> str:
-    summary = f"{_examples(event.examples)}, {event.cardinality:,} parameters, {event.seconds:.1f} s"
+    summary = f"{_examples(event.examples)}, {event.cardinality:,} parameters"
+    if not event.seconds:
+        return f"{summary} (its worker died before it reported the time)"
+    summary = f"{summary}, {event.seconds:.1f} s"
     if event.stored_fisher:
         return f"{summary} (from stored Fisher values)"
     half = event.reliability.get("split_half")
