@@ -39,8 +39,10 @@ from xsns_stream.errors import PartialError
     metavar="CODES",
     help="Languages to export, such as `sw,en`, or all.",
 )
-@click.option("--seed", type=int, default=None, help="Seed of the rows; required if the store has several.")
-@click.option("--density", type=float, default=None, help="Density of the rows; required if the store has several.")
+@click.option("--seed", type=int, default=None, help="Seed of the rows; required if the store has several seeds.")
+@click.option(
+    "--density", type=float, default=None, help="Density of the rows; required if the store has several densities."
+)
 @click.option(
     "-o",
     "--output",

@@ -144,7 +144,8 @@ def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype
     `name` is the name of the model, for messages.
 
     Raises:
-        ModelError: The class cannot be imported, or the configuration describes a far larger model.
+        ModelError: The class cannot be imported, or the configuration describes a model that is far larger
+            than the weights.
     """
     import torch
 

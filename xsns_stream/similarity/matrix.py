@@ -102,7 +102,10 @@ def similarity_by_group(
     """
     given = [counts] if isinstance(counts, GroupedOverlaps) else list(counts)
     if not given:
-        raise UsageError("there is nothing to compare: no table of counts was given.", "count overlaps first.")
+        raise UsageError(
+            "there is nothing to compare: no table of counts was given.",
+            "count overlaps with `xs.count_overlaps(store)` first.",
+        )
     first = given[0]
     for other in given[1:]:
         if (other.by, other.names) != (first.by, first.names):
@@ -211,7 +214,10 @@ def _every_size(table: Overlaps) -> Counts:
 def _aligned(tables: list[_Table]) -> list[_Table]:
     """Check that tables can be averaged; return them with the languages in the order of the first table."""
     if not tables:
-        raise UsageError("there is nothing to compare: no table of counts was given.", "count overlaps first.")
+        raise UsageError(
+            "there is nothing to compare: no table of counts was given.",
+            "count overlaps with `xs.count_overlaps(store)` first.",
+        )
     first = tables[0]
     for table in tables[1:]:
         for name, mine, yours in (
